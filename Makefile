@@ -1,0 +1,101 @@
+# `make` lists the commands. Each makes the virtual environment it needs by itself.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+
+# The Python to use: the first of these that runs and is new enough (a shim may exist and fail).
+# `make test PYTHON=python3.13` works in a virtual environment beside the default one.
+IS_NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
+ifdef PYTHON
+VENV ?= .venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+else
+PYTHON := $(firstword $(foreach python,python3 python3.13 python3.12 python3.11,\
+	$(shell $(python) $(IS_NEW_ENOUGH) 2>/dev/null && echo $(python))))
+VENV ?= .venv
+endif
+
+BIN := $(VENV)/bin
+# Written last when the environment is complete.
+READY := $(VENV)/.ready
+# What is checked; a folder that is not there yet is passed over.
+CODE := $(wildcard crds sidecar tests e2e bench)
+DISTRIBUTIONS := crds sidecar
+
+# More arguments for the command that a target runs: `make run ARGS="--listen 127.0.0.1:8080"`.
+ARGS ?=
+
+.PHONY: help
+help: ## this list
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) \
+		| while IFS=$$'\t' read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
+
+.PHONY: run
+run: $(READY) ## serve sessions from an embedded store, ready for curl
+	@exec $(BIN)/moorline-sidecar serve --dev $(ARGS)
+
+.PHONY: demo
+demo: $(READY) ## two sidecars, a small web shop, and a worker killed in the middle
+	@exec $(BIN)/python -m e2e.app.demo $(ARGS)
+
+# $(call stage,NAME,COMMAND): says what runs, and what it was that failed.
+define stage
+@echo "== $(1)"; ($(2)) || { echo "== $(1): failed" >&2; exit 1; }
+endef
+
+.PHONY: test
+test: $(READY) ## every check that needs no cluster: lint, types, imports, dependencies, tests
+	$(call stage,lint,$(BIN)/ruff check --quiet $(CODE))
+	$(call stage,format,$(BIN)/ruff format --check $(CODE))
+	$(call stage,types,$(BIN)/mypy $(CODE))
+	$(call stage,imports,$(BIN)/lint-imports --no-logo)
+	$(call stage,dependencies,$(foreach folder,$(DISTRIBUTIONS),$(BIN)/deptry --no-ansi --config $(folder)/pyproject.toml $(folder) &&) true)
+	$(call stage,tests,$(BIN)/pytest --cov $(ARGS))
+
+.PHONY: test-quick
+test-quick: $(READY) ## the tests alone, ended by the first failure: make test-quick ARGS="-k renew"
+	@exec $(BIN)/pytest --exitfirst --quiet $(ARGS)
+
+.PHONY: lint
+lint: $(READY) ## lint and types, nothing else
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/mypy $(CODE)
+
+.PHONY: format
+format: $(READY) ## format the code and fix what can be fixed without a person
+	$(BIN)/ruff format $(CODE)
+	$(BIN)/ruff check --fix $(CODE)
+
+# Without addresses in them, the files work with every index. The distributions of this
+# repository are installed from their folders, so they have no line there.
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-emit-index-url --no-emit-find-links \
+	--no-emit-package moorline-api --no-emit-package moorline-sidecar $(ARGS)
+
+.PHONY: lock
+lock: $(READY) ## write requirements/*.lock anew; newer versions with ARGS=--upgrade
+	$(COMPILE) --output-file requirements/sidecar.lock requirements/sidecar.in
+	$(COMPILE) --output-file requirements/dev.lock requirements/dev.in
+
+.PHONY: clean
+clean: ## remove the virtual environments and what the tools left
+	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .coverage htmlcov
+	find $(CODE) -name __pycache__ -prune -exec rm -rf {} +
+
+# Made from nothing whenever one of these changes: what is no longer named is gone, too.
+$(READY): requirements/dev.lock $(DISTRIBUTIONS:=/pyproject.toml)
+	@$(or $(PYTHON),false) $(IS_NEW_ENOUGH) || { \
+		echo "Moorline needs Python 3.11 or newer: $(or $(PYTHON),python3) is not, or does not run." \
+			"On Debian and Ubuntu: apt install python3 python3-venv" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$(PYTHON) cannot make virtual environments." \
+			"On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@echo "making $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps \
+		$(foreach folder,$(DISTRIBUTIONS),--editable $(folder))
+	@touch $@

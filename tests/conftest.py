@@ -1,0 +1,51 @@
+"""What holds for every test: nothing is timed, and in CI nothing is skipped."""
+
+import asyncio
+import os
+from collections.abc import Generator
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# A slow machine must not fail a property: pytest's own time-out ends what hangs.
+settings.register_profile(
+    "moorline", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("moorline")
+
+pytest_plugins = ["tests.stores_fixtures"]
+
+REQUIRE_ALL = os.environ.get("MOORLINE_REQUIRE_ALL") == "1"
+
+
+def pytest_configure() -> None:
+    """Say that no event loop is set; pytest-asyncio sets one around each test that has one."""
+    # Left unsaid, looptime asks for a loop around other tests, too: asyncio makes one, with a
+    # warning since Python 3.12, and nobody closes it.
+    asyncio.set_event_loop(None)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn a skipped test into a failed one when everything is required."""
+    report = yield
+    if REQUIRE_ALL and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, but MOORLINE_REQUIRE_ALL=1: {_reason(report)}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Turn a skipped file into a failed one when everything is required."""
+    report = yield
+    if REQUIRE_ALL and report.skipped:
+        report.outcome = "failed"
+        report.longrepr = f"skipped, but MOORLINE_REQUIRE_ALL=1: {_reason(report)}"
+    return report
+
+
+def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    if isinstance(report.longrepr, tuple):
+        return report.longrepr[2]
+    return str(report.longrepr)
