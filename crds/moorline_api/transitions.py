@@ -1,0 +1,70 @@
+"""What stays as it is when a SessionCluster changes: where its sessions are.
+
+Enforced by the API server alone; the operator and the sidecar never see the old spec. The Python
+half is what the tests hold against it.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from msgspec import Struct
+
+from moorline_api.errors import Violation
+from moorline_api.model import SessionClusterSpec
+
+
+class Transition(Struct, frozen=True, kw_only=True):
+    """What must hold of every change of a spec; `holds` takes the old one, then the new one."""
+
+    scope: str
+    path: str
+    message: str
+    cel: str
+    holds: Callable[[SessionClusterSpec, SessionClusterSpec], bool]
+
+
+def transition_violations(
+    old: SessionClusterSpec, new: SessionClusterSpec
+) -> tuple[Violation, ...]:
+    """Every rule that the change from old to new breaks, in the order of `TRANSITIONS`."""
+    return tuple(
+        Violation(rule.path, rule.message) for rule in TRANSITIONS if not rule.holds(old, new)
+    )
+
+
+def _same(field: str, message: str) -> Transition:
+    def holds(old: SessionClusterSpec, new: SessionClusterSpec) -> bool:
+        before, after = old.backend.mongodb, new.backend.mongodb
+        if before is None or after is None:
+            return True
+        return bool(getattr(before, field) == getattr(after, field))
+
+    return Transition(
+        scope="spec.backend.mongodb",
+        path=f"spec.backend.mongodb.{field}",
+        message=message,
+        cel=f"self.{field} == oldSelf.{field}",
+        holds=holds,
+    )
+
+
+TRANSITIONS: Final[tuple[Transition, ...]] = (
+    Transition(
+        scope="spec.backend",
+        path="spec.backend.type",
+        message="the type stays as it is, for the sessions are there: keep it, or make a new "
+        "SessionCluster and let the pods' label name that",
+        cel="self.type == oldSelf.type",
+        holds=lambda old, new: old.backend.type is new.backend.type,
+    ),
+    _same(
+        "database",
+        "the database stays as it is, for the sessions are there: keep it, or make a new "
+        "SessionCluster",
+    ),
+    _same(
+        "collection",
+        "the collection stays as it is, for the sessions are there: keep it, or make a new "
+        "SessionCluster",
+    ),
+)
