@@ -1,0 +1,1 @@
+"""The Moorline sidecar: serves clustered HTTP sessions to the application beside it."""

@@ -1,0 +1,90 @@
+"""Many changes to one session, merged into one write."""
+
+from __future__ import annotations
+
+import enum
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from moorline_sidecar.domain.changes import Patch, patched, remembering
+from moorline_sidecar.domain.policies import RECENT_KEYS
+from moorline_sidecar.domain.session import Session
+from moorline_sidecar.errors import Refusal, VersionConflict
+
+UNLIMITED: Final = sys.maxsize
+
+
+class Asked(Struct, frozen=True, kw_only=True):
+    """A change that somebody asks for.
+
+    `if_versions` are those that `If-Match` names, None without one.
+    """
+
+    patch: Patch
+    if_versions: tuple[int, ...] | None = None
+    idempotency_key: str | None = None
+
+
+class Verdict(enum.Enum):
+    """What the merge made of a change that it did not refuse."""
+
+    MERGED = enum.auto()
+    REPLAYED = enum.auto()
+    """The session has seen its idempotency key: it is not applied again."""
+    LATER = enum.auto()
+    """It cannot share this write: judge it against the session that comes of it."""
+
+
+class Merge(Struct, frozen=True):
+    """The content after all that was merged, and a verdict on each change, in order."""
+
+    content: Session
+    verdicts: Sequence[Verdict | Refusal]
+
+    @property
+    def has_refusals(self) -> bool:
+        return any(isinstance(verdict, Refusal) for verdict in self.verdicts)
+
+
+def merge(base: Session, asked: Iterable[Asked], max_bytes: int) -> Merge:
+    """Apply the changes in order; a refused one changes nothing and leaves the others alone.
+
+    `content` is `base` itself where nothing is to be written.
+    """
+    content = base
+    verdicts: list[Verdict | Refusal] = []
+    for ask in asked:
+        try:
+            content, verdict = _judge(base, content, ask, max_bytes)
+        except Refusal as refusal:
+            verdicts.append(refusal)
+        else:
+            verdicts.append(verdict)
+    return Merge(content, verdicts)
+
+
+def rebased(stored: Session, unsaved: Iterable[Asked]) -> Session:
+    """The stored session with what was promised but is not saved yet, whatever its size now."""
+    return merge(stored, unsaved, UNLIMITED).content
+
+
+def _judge(base: Session, content: Session, ask: Asked, max_bytes: int) -> tuple[Session, Verdict]:
+    key = ask.idempotency_key
+    if key is not None:
+        if key in content.recent:
+            return content, Verdict.REPLAYED
+        if len(content.recent) - len(set(content.recent) & set(base.recent)) >= RECENT_KEYS:
+            # A seventeenth new key would push out one that this very write is to remember.
+            return content, Verdict.LATER
+    if ask.if_versions is not None:
+        if content is not base:
+            return content, Verdict.LATER
+        if base.version not in ask.if_versions:
+            raise VersionConflict
+    if ask.patch.is_empty:
+        return content, Verdict.MERGED
+    content = patched(content, ask.patch, max_bytes)
+    return (remembering(content, key) if key is not None else content), Verdict.MERGED

@@ -1,0 +1,1 @@
+"""Where sessions are kept: one port, one file a backend."""

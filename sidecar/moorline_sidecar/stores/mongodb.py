@@ -1,0 +1,305 @@
+"""MongoDB, and what speaks its protocol: one document per session (storage.md shows it).
+
+Every write is one conditional operation on one document, so that it is the same on a replica set,
+a sharded cluster and compatible servers.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar
+
+import pymongo
+from bson import encode as bson_encode
+from bson.codec_options import CodecOptions, DatetimeConversion
+from pymongo import ASCENDING, UpdateOne
+from pymongo.errors import BulkWriteError, DocumentTooLarge, WriteConcernError, WriteError
+from pymongo.read_concern import ReadConcern
+from pymongo.read_preferences import ReadPreference
+from pymongo.write_concern import WriteConcern
+
+from moorline_sidecar.domain.session import Mark, Record, Session
+from moorline_sidecar.errors import ConfigurationError, StoreError, StoreUnavailable, TooLarge
+from moorline_sidecar.stores.base import (
+    Copy,
+    Expired,
+    Outcome,
+    Purge,
+    SessionStore,
+    Summary,
+    Touch,
+    Write,
+)
+from moorline_sidecar.stores.mongodb_client import Client, Connection
+from moorline_sidecar.stores.mongodb_diagnosis import READY, Diagnosis, diagnose
+from moorline_sidecar.stores.mongodb_documents import (
+    GUARD_FIELDS,
+    MARK_FIELDS,
+    SUMMARY_FIELDS,
+    date,
+    expired_of,
+    mark_of,
+    record_of,
+    session_document,
+    summary_of,
+)
+from moorline_sidecar.stores.mongodb_errors import TOO_LARGE_CODES, translated
+from moorline_sidecar.stores.mongodb_indexes import make_indexes
+from moorline_sidecar.stores.mongodb_updates import END_OF_GRACE, purge_filter, touch_operation
+from moorline_sidecar.stores.mongodb_writes import Collection, Writer
+
+Result = TypeVar("Result")
+
+CALL_SECONDS: Final = 2.5
+"""For a call, all in all: its answer is due after 3 s."""
+
+PURGE_SECONDS: Final = 30.0
+"""For one batch of a purge, and for counting what it would delete: nobody waits for the answer."""
+
+PREPARE_SECONDS: Final = 300.0
+"""For the indexes of a large collection that has none yet."""
+
+BATCH: Final = 1_000
+"""Documents that a query answers when it is not told how many."""
+
+DOCUMENT_BYTES_MAX: Final = 16 * 1024 * 1024
+"""BSON's limit on every server."""
+
+CODEC: Final[CodecOptions[dict[str, Any]]] = CodecOptions(
+    # A person's edit may hold dates and texts that Python has none for.
+    datetime_conversion=DatetimeConversion.DATETIME_MS,
+    unicode_decode_error_handler="replace",
+)
+
+
+class MongoStore(SessionStore):
+    """The sessions of one collection."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        database: str,
+        collection: str,
+        write_concern: int | str = "majority",
+        writer: Writer | None = None,
+    ) -> None:
+        self._connection = connection
+        self._database = database
+        self._collection = collection
+        self._write_concern = WriteConcern(w=write_concern, j=True)
+        self._writer = writer or Writer()
+
+    async def load(self, keys: Sequence[str]) -> dict[str, Record]:
+        documents = await self._find_keys(keys)
+        return {document["_id"]: record_of(document) for document in documents}
+
+    async def confirm(self, keys: Sequence[str]) -> dict[str, Mark]:
+        documents = await self._find_keys(keys, MARK_FIELDS)
+        return {document["_id"]: mark_of(document) for document in documents}
+
+    async def insert(self, session: Session) -> None:
+        document = session_document(session)
+
+        async def insert(sessions: Collection) -> None:
+            try:
+                await sessions.insert_one(document)
+            except DocumentTooLarge as error:
+                raise _too_large(document) from error
+            except WriteError as error:
+                if error.code in TOO_LARGE_CODES:
+                    raise _too_large(document) from error
+                raise
+
+        await self._run(insert, writes=True)
+
+    async def write(self, writes: Sequence[Write]) -> list[Outcome]:
+        if not writes:
+            return []
+        return await self._run(lambda sessions: self._writer.write(sessions, writes), writes=True)
+
+    async def touch(self, touches: Sequence[Touch]) -> None:
+        models = [UpdateOne(*touch_operation(touch)) for touch in touches]
+
+        async def touch_all(sessions: Collection) -> None:
+            try:
+                await sessions.bulk_write(models, ordered=False)
+            except BulkWriteError as error:
+                # What the server refused for a reason of its own is left alone.
+                if error.details["writeConcernErrors"]:
+                    raise WriteConcernError("the write concern was not met") from error
+
+        if models:
+            await self._run(touch_all, writes=True)
+
+    async def settle(self, key: str, origin: str) -> bool:
+        async def settle(sessions: Collection) -> bool:
+            result = await sessions.update_one(_copy(key, origin), {"$unset": {"renewOf": ""}})
+            return bool(result.matched_count)
+
+        return await self._run(settle, writes=True)
+
+    async def discard(self, key: str, origin: str) -> bool:
+        async def discard(sessions: Collection) -> bool:
+            return bool((await sessions.delete_one(_copy(key, origin))).deleted_count)
+
+        return await self._run(discard, writes=True)
+
+    async def expired(self, before: int, limit: int) -> list[Expired]:
+        found = {"valid": True, "expiry": {"$lt": date(before)}, "renewOf": {"$exists": False}}
+        documents = await self._find(found, GUARD_FIELDS, limit, sort="expiry")
+        return [expired_of(document) for document in documents]
+
+    async def copies(self, created_before: int, limit: int) -> list[Copy]:
+        found = {
+            "valid": True,
+            "renewOf": {"$exists": True},
+            "lastSaved": {"$lt": date(created_before)},
+        }
+        documents = await self._find(found, ("renewOf",), limit)
+        return [
+            Copy(key=document["_id"], origin=document["renewOf"])
+            for document in documents
+            if isinstance(document["renewOf"], str)
+        ]
+
+    async def drop_grace(self, before: int, limit: int) -> int:
+        over = {"valid": False, "graceUntil": {"$lt": date(before)}}
+
+        async def drop(sessions: Collection) -> int:
+            keys = await _keys(sessions, over, limit)
+            if not keys:
+                return 0
+            result = await sessions.update_many({"_id": {"$in": keys}, **over}, END_OF_GRACE)
+            return result.matched_count
+
+        return await self._run(drop, writes=True)
+
+    async def by_principal(self, principal: str, after: str | None, limit: int) -> list[Summary]:
+        found = {"valid": True, "principal": principal, "renewOf": {"$exists": False}}
+        if after is not None:
+            found["_id"] = {"$gt": after}
+        documents = await self._find(found, SUMMARY_FIELDS, limit, sort="_id")
+        return [summary_of(document) for document in documents]
+
+    async def purge(self, purge: Purge, limit: int) -> int:
+        due = purge_filter(purge)
+
+        async def delete(sessions: Collection) -> int:
+            # Others may delete, or access, between the two steps: none deleted is not none left.
+            while keys := await _keys(sessions, due, limit):
+                result = await sessions.delete_many({"_id": {"$in": keys}, **due})
+                if result.deleted_count:
+                    return result.deleted_count
+            return 0
+
+        return await self._run(delete, writes=True, seconds=PURGE_SECONDS)
+
+    async def purgeable(self, purge: Purge, limit: int) -> int:
+        due = purge_filter(purge)
+
+        async def count(sessions: Collection) -> int:
+            if limit:
+                return await sessions.count_documents(due, limit=limit)
+            return await sessions.count_documents(due)
+
+        return await self._run(count, seconds=PURGE_SECONDS)
+
+    async def count(self) -> int:
+        return await self._run(lambda sessions: sessions.estimated_document_count())
+
+    async def now(self) -> int:
+        reply = await self._command("hello")
+        told = reply.get("localTime")
+        return time.time_ns() // 1_000_000 if told is None else int(told)
+
+    async def prepare(self) -> list[str]:
+        return await self._run(make_indexes, seconds=PREPARE_SECONDS)
+
+    async def server(self) -> str:
+        reply = await self._command("buildInfo")
+        return f"MongoDB {reply.get('version', 'of unknown version')}"
+
+    async def close(self) -> None:
+        await self._connection.close()
+
+    async def check(self) -> Diagnosis:
+        """Reach the server, make the indexes, and say how it went; no error is raised."""
+        try:
+            server = await self.server()
+            indexes = tuple(await self.prepare())
+        except (StoreError, ConfigurationError) as error:
+            return diagnose(error, self._connection.servers())
+        return Diagnosis(
+            reason=READY, detail=f"{server} is in reach", server=server, indexes=indexes
+        )
+
+    async def _find_keys(
+        self, keys: Sequence[str], fields: Sequence[str] | None = None
+    ) -> list[dict[str, Any]]:
+        return await self._find({"_id": {"$in": list(keys)}}, fields, len(keys)) if keys else []
+
+    async def _find(
+        self,
+        found: Mapping[str, Any],
+        fields: Sequence[str] | None,
+        limit: int,
+        sort: str | None = None,
+    ) -> list[dict[str, Any]]:
+        async def find(sessions: Collection) -> list[dict[str, Any]]:
+            # One reply holds them all, unless they exceed its 16 MiB.
+            most = limit or BATCH
+            cursor = sessions.find(found, fields, limit=most, batch_size=most)
+            return await (cursor.sort(sort, ASCENDING) if sort else cursor).to_list()
+
+        return await self._run(find)
+
+    async def _command(self, name: str) -> Mapping[str, Any]:
+        return await self._run(
+            lambda sessions: sessions.database.client.admin.command(name, codec_options=CODEC)
+        )
+
+    async def _run(
+        self,
+        operation: Callable[[Collection], Awaitable[Result]],
+        *,
+        writes: bool = False,
+        seconds: float = CALL_SECONDS,
+    ) -> Result:
+        """What `operation` returns; once more if it was not applied, and the URI has changed."""
+        with pymongo.timeout(seconds):
+            while True:
+                client: Client | None = None
+                try:
+                    async with self._connection.use() as client:
+                        with translated(writes=writes):
+                            return await operation(self._sessions(client))
+                except StoreUnavailable:
+                    if not await self._connection.refresh(client):
+                        raise
+
+    def _sessions(self, client: Client) -> Collection:
+        return client[self._database].get_collection(
+            self._collection,
+            codec_options=CODEC,
+            read_preference=ReadPreference.PRIMARY,
+            write_concern=self._write_concern,
+            # What the primary has now: with "majority" a worker would meet, over and over, the
+            # version that its guarded write has just failed on. An acknowledged write is of the
+            # majority all the same.
+            read_concern=ReadConcern("local"),
+        )
+
+
+def _copy(key: str, origin: str) -> dict[str, Any]:
+    return {"_id": key, "valid": True, "renewOf": origin}
+
+
+async def _keys(sessions: Collection, found: Mapping[str, Any], limit: int) -> list[str]:
+    most = limit or BATCH
+    cursor = sessions.find(found, ("_id",), limit=most, batch_size=most)
+    return [document["_id"] for document in await cursor.to_list()]
+
+
+def _too_large(document: Mapping[str, Any]) -> TooLarge:
+    return TooLarge(len(bson_encode(document)), DOCUMENT_BYTES_MAX)

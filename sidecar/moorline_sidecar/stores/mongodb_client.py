@@ -1,0 +1,158 @@
+"""The driver's client, and how it is replaced when the connection URI changes."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Final, TypeAlias
+from urllib.parse import parse_qsl
+
+from pymongo import AsyncMongoClient
+from pymongo.errors import PyMongoError
+from pymongo.read_preferences import ReadPreference
+from pymongo.server_description import ServerDescription
+
+from moorline_sidecar.errors import ConfigurationError
+from moorline_sidecar.stores.mongodb_errors import SentWrites
+from moorline_sidecar.stores.uri_source import UriMissing, UriSource
+
+Client: TypeAlias = AsyncMongoClient[dict[str, Any]]
+
+CONNECT_MS: Final = 2_000
+"""For a server to be found and to accept: below the 3 s that an answer may take."""
+
+HEARTBEAT_MS: Final = 2_000
+"""Between two looks at a server that does not stream its state: how late its return is seen."""
+
+CONNECTIONS_MAX: Final = 20
+"""To one server: a handful of calls is under way at once, and thousands of sidecars add up."""
+
+SECONDARY_READS: Final = (
+    "the connection URI asks for reads from secondaries (readPreference): remove it; they lag "
+    "behind, and a session that was changed or ended would be served as it was"
+)
+UNACKNOWLEDGED_WRITES: Final = (
+    "the connection URI asks for unacknowledged writes (w=0): remove it; a change that was lost "
+    "would be answered as saved"
+)
+
+
+def open_client(uri: str) -> Client:
+    """A client for `uri` that has not connected yet.
+
+    Raises:
+        ConfigurationError: it cannot be parsed, or asks for what would break the port's promises.
+            The text never holds the URI, nor a piece of it.
+    """
+    try:
+        with warnings.catch_warnings():
+            # The driver only warns of an option that it does not know or understand, and goes on
+            # without: without TLS, for one.
+            warnings.simplefilter("error")
+            client = _client(uri)
+    except (PyMongoError, ValueError, TypeError, Warning) as error:
+        # Their texts quote what they could not parse, which may be the password.
+        raise ConfigurationError([_unusable(uri, error)]) from None
+    if client.read_preference != ReadPreference.PRIMARY:
+        raise ConfigurationError([SECONDARY_READS])
+    if not client.write_concern.acknowledged:
+        raise ConfigurationError([UNACKNOWLEDGED_WRITES])
+    return client
+
+
+def _client(uri: str) -> Client:
+    return AsyncMongoClient(
+        uri,
+        appname="moorline-sidecar",
+        serverSelectionTimeoutMS=CONNECT_MS,
+        connectTimeoutMS=CONNECT_MS,
+        heartbeatFrequencyMS=HEARTBEAT_MS,
+        maxPoolSize=CONNECTIONS_MAX,
+        # The sessions layer repeats writes itself: it knows which of them may be repeated.
+        retryWrites=False,
+        event_listeners=[SentWrites()],
+    )
+
+
+def _unusable(uri: str, error: Exception) -> str:
+    # Only what follows the last @ is surely no part of the password.
+    query = uri.rpartition("@")[2].partition("?")[2]
+    named = [name for name, _ in parse_qsl(query) if name.lower() in str(error).lower()]
+    where = f"its option {named[0]} is wrong" if named else "it is no MongoDB URI"
+    return (
+        f"the connection URI cannot be used ({type(error).__name__}): {where}; expected is "
+        "mongodb://user:password@host:port/?options or mongodb+srv://…, with reserved characters "
+        "of user and password percent-encoded"
+    )
+
+
+class _Lease:
+    def __init__(self, uri: str, client: Client) -> None:
+        self.uri = uri
+        self.client = client
+        self.users = 0
+        self.is_retired = False
+
+    async def close_if_unused(self) -> None:
+        if self.is_retired and not self.users:
+            await self.client.close()
+
+
+class Connection:
+    """The client for the URI as it is now; one that is replaced finishes what it is doing."""
+
+    def __init__(self, source: UriSource, opener: Callable[[str], Client] = open_client) -> None:
+        """Raises ConfigurationError if there is a URI already, and it is of no use."""
+        self._source = source
+        self._opener = opener
+        self._lease: _Lease | None = None
+        with suppress(UriMissing):
+            uri = source.read()
+            self._lease = _Lease(uri, opener(uri))
+
+    @asynccontextmanager
+    async def use(self) -> AsyncIterator[Client]:
+        """Raises UriMissing while there is no URI that can be used."""
+        lease = self._lease
+        if lease is None:
+            lease = self._lease = self._open(self._source.read())
+        lease.users += 1
+        try:
+            yield lease.client
+        finally:
+            lease.users -= 1
+            await lease.close_if_unused()
+
+    async def refresh(self, failed: Client | None) -> bool:
+        """Whether the next use is of another client than the one that failed."""
+        before = self._lease
+        if before is None or before.client is not failed:
+            return before is not None and failed is not None
+        try:
+            uri = self._source.read()
+            if uri == before.uri:
+                return False
+            self._lease = self._open(uri)
+        except UriMissing:
+            # Somebody is replacing it; what worked so far may still do.
+            return False
+        before.is_retired = True
+        await before.close_if_unused()
+        return True
+
+    def servers(self) -> list[ServerDescription]:
+        """What the client knows of its servers, for a diagnosis."""
+        if self._lease is None:
+            return []
+        return list(self._lease.client.topology_description.server_descriptions().values())
+
+    async def close(self) -> None:
+        if self._lease is not None:
+            await self._lease.client.close()
+
+    def _open(self, uri: str) -> _Lease:
+        try:
+            return _Lease(uri, self._opener(uri))
+        except ConfigurationError as error:
+            raise UriMissing("SecretKeyMissing", str(error)) from None

@@ -1,0 +1,71 @@
+"""The stores that the contract suite runs over. A new one is an opener and a line in BACKENDS."""
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Final, TypeAlias
+
+import pytest
+from moorline_sidecar.config.secrets import SecretText
+from moorline_sidecar.stores.base import SessionStore
+from moorline_sidecar.stores.memory import MemoryStore
+from moorline_sidecar.stores.mongodb import MongoStore
+from moorline_sidecar.stores.mongodb_client import Connection
+from moorline_sidecar.stores.mongodb_writes import Writer
+from moorline_sidecar.stores.uri_source import UriSource
+
+DATABASE: Final = "moorline_tests"
+
+Connect: TypeAlias = Callable[[], Awaitable[SessionStore]]
+"""Each call is another process's view of the same, at first empty, data."""
+
+Opener: TypeAlias = Callable[[pytest.FixtureRequest], AbstractAsyncContextManager[Connect]]
+
+
+@asynccontextmanager
+async def memory(_request: pytest.FixtureRequest) -> AsyncIterator[Connect]:
+    store = MemoryStore(lambda: time.time_ns() // 1_000_000)
+
+    async def connect() -> SessionStore:
+        return store
+
+    yield connect
+    await store.close()
+
+
+def mongodb(*, has_bulk: bool = True) -> Opener:
+    """`has_bulk`: with the bulk writes that MongoDB has since 8.0."""
+
+    @asynccontextmanager
+    async def opened(request: pytest.FixtureRequest) -> AsyncIterator[Connect]:
+        uri = request.getfixturevalue("mongo_uri")
+        collection = request.getfixturevalue("mongo_collection")
+        stores: list[SessionStore] = []
+
+        async def connect() -> SessionStore:
+            store = mongo_store(uri, collection, has_bulk=has_bulk)
+            stores.append(store)
+            await store.prepare()
+            return store
+
+        yield connect
+        for store in stores:
+            await store.close()
+
+    return opened
+
+
+def mongo_store(uri: str, collection: str, *, has_bulk: bool = True) -> MongoStore:
+    return MongoStore(
+        Connection(UriSource(SecretText(uri))),
+        DATABASE,
+        collection,
+        writer=Writer(has_bulk=has_bulk),
+    )
+
+
+BACKENDS: Final[dict[str, Opener]] = {
+    "memory": memory,
+    "mongodb": mongodb(),
+    "mongodb-before-8": mongodb(has_bulk=False),
+}
