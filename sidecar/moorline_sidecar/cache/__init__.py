@@ -1,0 +1,1 @@
+"""The L1: sessions in the memory of this process."""

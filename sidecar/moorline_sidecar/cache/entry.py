@@ -1,0 +1,83 @@
+"""What the L1 holds of one session."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from moorline_sidecar.domain.changes import content_size
+from moorline_sidecar.domain.merging import Asked
+from moorline_sidecar.domain.policies import Times
+from moorline_sidecar.domain.session import Record, Session, Tombstone
+
+ENTRY_BYTES: Final = 1_500
+"""What an entry takes besides its attributes: record, times, dictionaries; measured with 10,000."""
+
+OBJECT_FACTOR: Final = 2
+"""Attributes are held as objects and, once served, as their JSON too."""
+
+
+class Entry:
+    """A record, and what this worker knows of it.
+
+    `record` is what is served: `stored` with the changes that are `unsaved`, in the save modes that
+    have such. `confirmed_at` is the monotonic millisecond at which the store surely held `stored`
+    as its newest; `bodies` are the encoded answers by context, dropped with every new record.
+    An entry with unsaved changes must not be evicted.
+    """
+
+    __slots__ = (
+        "bodies",
+        "confirmed_at",
+        "cookie_set",
+        "frequency",
+        "is_in_main",
+        "is_over_locally",
+        "key",
+        "record",
+        "size",
+        "stored",
+        "times",
+        "unsaved",
+        "used_at",
+    )
+
+    def __init__(self, stored: Record, times: Times, confirmed_at: int) -> None:
+        self.key = stored.key
+        self.times = times
+        self.confirmed_at = confirmed_at
+        self.frequency = 0
+        self.is_in_main = False
+        self.is_over_locally = False
+        self.unsaved: list[Asked] = []
+        self.used_at = confirmed_at
+        self.hold(stored, stored)
+
+    def hold(self, stored: Record, record: Record) -> None:
+        """Take a new record, unless a tombstone is held: that is final."""
+        self.stored = stored
+        self.record = record
+        self.bodies: dict[str, Any] = {}
+        self.cookie_set = record.cookie_set if isinstance(record, Session) else 0
+        self.size = ENTRY_BYTES + OBJECT_FACTOR * _content(record)
+
+
+def times_of(record: Record) -> Times:
+    """The times of a record that this worker has just learned."""
+    if isinstance(record, Tombstone):
+        return Times(record.accessed, None, record.accessed, None, "", None, 0)
+    return Times(
+        own_accessed=record.accessed,
+        own_expiry=record.expiry,
+        stored_accessed=record.accessed,
+        stored_expiry=record.expiry,
+        stored_node=record.last_node,
+        deadline=record.deadline,
+        max_idle_ms=record.max_idle_ms,
+        own_last_accessed=record.last_accessed,
+    )
+
+
+def _content(record: Record) -> int:
+    if isinstance(record, Session):
+        return content_size(record.contexts)
+    return content_size(record.grace.contexts) if record.grace else 0

@@ -1,0 +1,151 @@
+"""The L1: a bounded map of sessions, evicting by recency and frequency.
+
+The policy is S3-FIFO (Yang et al., "FIFO queues are all you need for cache eviction", SOSP 2023):
+a small queue that one-hit wonders leave quickly, a main queue whose members get another round for
+every hit, and a ghost queue of keys that come back into main. A hit costs one increment, no
+reordering; each eviction is O(1) amortized. Bounded by count and by bytes at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from moorline_sidecar.cache.entry import Entry
+
+SMALL_SHARE: Final = 0.1
+"""The share of the small queue, as in the paper."""
+
+FREQUENCY_MAX: Final = 3
+"""Two bits, as in the paper: more rounds than that only keep the dead in."""
+
+
+class L1:
+    """Sessions by key; `max_sessions` and `max_bytes` hold for all that is saved.
+
+    Entries with unsaved changes are passed over by eviction, and bounded elsewhere.
+    """
+
+    def __init__(self, max_sessions: int, max_bytes: int) -> None:
+        self.max_sessions = max_sessions
+        self.max_bytes = max_bytes
+        self.bytes = 0
+        self.evictions = 0
+        self.high_water = 0
+        self.added = 0
+        self._entries: dict[str, Entry] = {}
+        self._small: dict[str, Entry] = {}
+        self._main: dict[str, Entry] = {}
+        self._small_bytes = 0
+        self._ghost: dict[str, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(list(self._entries.values()))
+
+    def get(self, key: str) -> Entry | None:
+        """The entry, counted as a use."""
+        entry = self._entries.get(key)
+        if entry is not None and entry.frequency < FREQUENCY_MAX:
+            entry.frequency += 1
+        return entry
+
+    def peek(self, key: str) -> Entry | None:
+        """The entry, without counting."""
+        return self._entries.get(key)
+
+    def put(self, entry: Entry) -> None:
+        """Add or replace the entry of its key, then evict what is over the bounds."""
+        self.drop(entry.key)
+        self._entries[entry.key] = entry
+        self.bytes += entry.size
+        self.added += 1
+        entry.is_in_main = entry.key in self._ghost
+        if entry.is_in_main:
+            del self._ghost[entry.key]
+            self._main[entry.key] = entry
+        else:
+            self._small[entry.key] = entry
+            self._small_bytes += entry.size
+        self.evict()
+        self.high_water = max(self.high_water, len(self._entries))
+
+    def resized(self, entry: Entry, size_before: int) -> None:
+        """Account for an entry that holds another record now."""
+        if self._entries.get(entry.key) is not entry:
+            return
+        self.bytes += entry.size - size_before
+        if not entry.is_in_main:
+            self._small_bytes += entry.size - size_before
+        self.evict()
+
+    def drop(self, key: str) -> Entry | None:
+        """Forget the entry of `key`, saved or not."""
+        entry = self._entries.pop(key, None)
+        if entry is not None:
+            self._leave_queue(entry)
+            self.bytes -= entry.size
+        return entry
+
+    def evict(self) -> None:
+        """Drop entries until the bounds hold, or only unsaved ones are left."""
+        passed_over = 0
+        while self._is_over() and passed_over < len(self._entries):
+            entry = self._next_candidate()
+            if entry is None:
+                return
+            if entry.unsaved:
+                passed_over += 1
+                self._requeue(entry)
+                continue
+            self._remember_ghost(entry)
+            self.drop(entry.key)
+            self.evictions += 1
+
+    def _is_over(self) -> bool:
+        return len(self._entries) > self.max_sessions or self.bytes > self.max_bytes
+
+    def _next_candidate(self) -> Entry | None:
+        """The entry to evict: from small while it is over its share, else from main."""
+        while self._small or self._main:
+            from_small = not self._main or self._small_is_over()
+            queue = self._small if from_small and self._small else self._main
+            entry = next(iter(queue.values()))
+            if entry.frequency == 0 or (queue is self._small and entry.frequency == 1):
+                return entry
+            self._promote(entry)
+        return None
+
+    def _small_is_over(self) -> bool:
+        return (
+            len(self._small) > SMALL_SHARE * self.max_sessions
+            or self._small_bytes > SMALL_SHARE * self.max_bytes
+        )
+
+    def _promote(self, entry: Entry) -> None:
+        """Another round in main; what comes from small starts there without credit."""
+        frequency = 0 if not entry.is_in_main else entry.frequency - 1
+        self._leave_queue(entry)
+        entry.frequency = frequency
+        entry.is_in_main = True
+        self._main[entry.key] = entry
+
+    def _requeue(self, entry: Entry) -> None:
+        self._leave_queue(entry)
+        entry.is_in_main = True
+        self._main[entry.key] = entry
+
+    def _leave_queue(self, entry: Entry) -> None:
+        if entry.is_in_main:
+            self._main.pop(entry.key, None)
+        elif self._small.pop(entry.key, None) is not None:
+            self._small_bytes -= entry.size
+
+    def _remember_ghost(self, entry: Entry) -> None:
+        if entry.is_in_main:
+            return
+        self._ghost[entry.key] = None
+        while len(self._ghost) > self.max_sessions:
+            del self._ghost[next(iter(self._ghost))]

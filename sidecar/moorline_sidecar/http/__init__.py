@@ -1,0 +1,1 @@
+"""The listeners: the data plane, health and operations."""

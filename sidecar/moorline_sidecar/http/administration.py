@@ -1,0 +1,138 @@
+"""What the operations listener is told and may do, on the sessions of this worker."""
+
+from __future__ import annotations
+
+import heapq
+import os
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from msgspec import structs
+
+from moorline_sidecar.config import PurgeSettings
+from moorline_sidecar.domain.ids import handle_of
+from moorline_sidecar.errors import StoreError
+from moorline_sidecar.http.instants import instant
+from moorline_sidecar.http.operations import ScavengeResult, Stats, Worker
+from moorline_sidecar.http.protocol import DataPlane
+from moorline_sidecar.purge import PurgeResult, Purging, plan_of
+from moorline_sidecar.sessions.counters import Counters
+from moorline_sidecar.sessions.service import Sessions
+
+PURGE_SECONDS: Final = 300.0
+"""A purge that somebody waits for over HTTP; the CronJob has longer."""
+
+
+class Administration:
+    """Implements `operations.Operations`."""
+
+    def __init__(
+        self, sessions: Sessions, data_plane: DataPlane, purge: PurgeSettings, version: str
+    ) -> None:
+        self._sessions = sessions
+        self._data_plane = data_plane
+        self._purge = purge
+        self._version = version
+        self._since = sessions.core.clock.now()
+        self._purging: Purging | None = None
+        self._before = Counters()
+        self._added_before = 0
+
+    async def stats(self) -> Stats:
+        core = self._sessions.core
+        counters = core.counters
+        since = _since(counters, self._before)
+        asked = since.hits + since.revalidated + since.misses
+        last = self._sessions.housekeeping.last
+        return Stats(
+            sessions_current=len(core.l1),
+            sessions_max=core.l1.high_water,
+            sessions_total=core.l1.added - self._added_before,
+            sessions_created=since.created,
+            session_time_mean=round(counters.lifetime_mean_ms / 1000, 3),
+            session_time_max=counters.lifetime_max_ms / 1000,
+            session_time_std_dev=round(counters.lifetime_stddev_ms / 1000, 3),
+            session_time_total=counters.lifetime_total_ms / 1000,
+            store_count=await self._store_count(),
+            hit_ratio=round(since.hits / asked, 4) if asked else 0.0,
+            unsaved=self._sessions.unsaved,
+            conflicts=since.conflicts,
+            last_scavenge=None if last is None else instant(last.at).decode(),
+            cached_bytes=core.l1.bytes,
+            expired=since.expired,
+            renewed=since.renewed,
+            outages=since.outages,
+            lost_changes=since.lost_changes,
+        )
+
+    def reset_stats(self) -> None:
+        core = self._sessions.core
+        core.counters.forget_lifetimes()
+        core.l1.high_water = len(core.l1)
+        self._added_before = core.l1.added
+        self._before = structs.replace(core.counters)
+
+    async def scavenge(self, *, everywhere: bool) -> ScavengeResult:
+        done = await self._sessions.housekeeping.scavenge(everywhere=everywhere)
+        return ScavengeResult(
+            expired=done.expired, orphans=done.orphans, copies=done.copies, graces=done.graces
+        )
+
+    async def purge(self, *, is_full: bool, is_dry_run: bool) -> PurgeResult | None:
+        if self._purging is not None:
+            return None
+        plan = plan_of(self._purge, is_full=is_full, is_dry=is_dry_run)
+        self._purging = Purging(self._sessions.core.store, plan, seconds=PURGE_SECONDS)
+        try:
+            return await self._purging.run()
+        finally:
+            self._purging = None
+
+    async def cache_handles(self, after: str, limit: int) -> Sequence[str]:
+        handles = (handle_of(entry.key) for entry in self._sessions.core.l1)
+        return heapq.nsmallest(limit, (handle for handle in handles if handle > after))
+
+    async def evict(self, handle: str) -> bool:
+        for entry in self._sessions.core.l1:
+            if handle_of(entry.key) == handle:
+                await self._sessions.housekeeping.evict(entry)
+                return True
+        return False
+
+    def workers(self) -> Sequence[Worker]:
+        return [
+            Worker(
+                name=self._sessions.policy.worker,
+                pid=os.getpid(),
+                since=instant(self._since).decode(),
+                version=self._version,
+                sessions=len(self._sessions.core.l1),
+                connections=self._data_plane.connections,
+                unsaved=self._sessions.unsaved,
+            )
+        ]
+
+    def readings(self) -> Mapping[str, float]:
+        """What the metrics of sessions show, under the keys of `telemetry.instruments`."""
+        core = self._sessions.core
+        return {
+            **structs.asdict(core.counters),
+            "cached_sessions": len(core.l1),
+            "cached_bytes": core.l1.bytes,
+            "unsaved": self._sessions.unsaved,
+            "store_is_up": not core.availability.is_down,
+        }
+
+    async def _store_count(self) -> int | None:
+        """None while the store is away: the rest is worth knowing just then."""
+        core = self._sessions.core
+        try:
+            return await core.availability.ask("count", core.store.count)
+        except StoreError:
+            return None
+
+
+def _since(counters: Counters, before: Counters) -> Counters:
+    """What was counted since the last reset; metrics go on from the start."""
+    now, then = structs.asdict(counters), structs.asdict(before)
+    return Counters(**{name: now[name] - then[name] for name in now})

@@ -1,0 +1,41 @@
+"""Answers as bytes: status lines, lengths and the closing of connections (RFC 9112 4, 6, 9)."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Final
+
+import msgspec
+
+from moorline_sidecar.http.messages import Response
+
+STATUS_LINES: Final = {
+    status.value: b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()) for status in HTTPStatus
+}
+BODILESS: Final = frozenset({100, 204, 304})
+"""Statuses whose answers carry neither a body nor a length."""
+CONTINUE: Final = Response(100)
+
+# The `Connection` field of an answer: none where HTTP/1.1 stays open by itself.
+STAY: Final = b""
+STAY_1_0: Final = b"Connection: keep-alive\r\n"
+CLOSE: Final = b"Connection: close\r\n"
+
+
+def internal_error() -> Response:
+    """The answer to a request whose handler raised. The table has no such problem."""
+    members = {"type": "about:blank", "title": "Internal Server Error", "status": 500}
+    fields = b"Content-Type: application/problem+json\r\nCache-Control: no-store\r\n"
+    return Response(500, fields, msgspec.json.encode(members))
+
+
+def framed(answer: Response, method: bytes, connection: bytes) -> tuple[bytes, ...]:
+    """`answer` as it goes over the wire; `connection` is one of the three fields above."""
+    status = answer.status
+    body = answer.body
+    if status in BODILESS:
+        return STATUS_LINES[status], answer.fields, connection, b"\r\n"
+    length = b"Content-Length: %d\r\n\r\n" % len(body)
+    if method == b"HEAD":
+        body = b""
+    return STATUS_LINES[status], answer.fields, connection, length, body

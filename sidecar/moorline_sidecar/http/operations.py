@@ -1,0 +1,203 @@
+"""The operations listener: what administrators and dashboards ask of one worker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol
+
+import msgspec
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+from msgspec import Struct
+
+from moorline_sidecar.errors import InvalidRequest
+from moorline_sidecar.http.gate import Gate
+from moorline_sidecar.http.problems import problem
+from moorline_sidecar.http.site import Handler, framed
+from moorline_sidecar.purge import PurgeResult
+
+HANDLES: Final = 100
+HANDLES_MAX: Final = 1_000
+"""In one answer."""
+
+_SCREENED: Final = ("Host", "Origin", "Sec-Fetch-Site", "Authorization")
+
+
+class Stats(Struct, frozen=True, kw_only=True, rename="camel"):
+    """One worker since its start or the last reset (Jetty's JMX); times in seconds.
+
+    `last_scavenge` is an instant as sessions show them, None before the first.
+    """
+
+    sessions_current: int
+    sessions_max: int
+    sessions_total: int
+    sessions_created: int
+    session_time_mean: float
+    session_time_max: float
+    session_time_std_dev: float
+    session_time_total: float
+    store_count: int | None
+    hit_ratio: float
+    unsaved: int
+    conflicts: int
+    last_scavenge: str | None
+    cached_bytes: int
+    expired: int
+    renewed: int
+    outages: int
+    lost_changes: int
+
+
+class ScavengeResult(Struct, frozen=True, kw_only=True, rename="camel"):
+    """What one scavenge tidied up."""
+
+    expired: int
+    orphans: int = 0
+    copies: int = 0
+    graces: int = 0
+
+
+class Worker(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A process that serves sessions; `since` is an instant as sessions show them."""
+
+    name: str
+    pid: int
+    since: str
+    version: str
+    sessions: int
+    connections: int
+    unsaved: int
+
+
+class Operations(Protocol):
+    """What the listener needs of those who keep the sessions.
+
+    Any of it may raise StoreUnavailable or OutcomeUnknown.
+    """
+
+    async def stats(self) -> Stats: ...
+
+    def reset_stats(self) -> None: ...
+
+    async def scavenge(self, *, everywhere: bool) -> ScavengeResult:
+        """Only the sessions that this worker knows, or all that are over."""
+
+    async def purge(self, *, is_full: bool, is_dry_run: bool) -> PurgeResult | None:
+        """What `moorline-sidecar purge` tells, bounded in time; None while one is under way."""
+
+    async def cache_handles(self, after: str, limit: int) -> Sequence[str]:
+        """Up to `limit` handles in the L1 above `after`, in order."""
+
+    async def evict(self, handle: str) -> bool:
+        """Save what is unsaved, then drop it from the L1; false if it is not there."""
+
+    def workers(self) -> Sequence[Worker]: ...
+
+
+def operations_application(operations: Operations, gate: Gate) -> web.Application:
+    """Every route of the listener, behind the gate."""
+    routes = _Routes(operations)
+    application = web.Application(middlewares=[_gated(gate)])
+    router = application.router
+    router.add_get("/v1/stats", routes.stats)
+    router.add_post("/v1/stats/reset", routes.reset)
+    router.add_post("/v1/scavenge", routes.scavenge)
+    router.add_post("/v1/purge", routes.purge)
+    router.add_get("/v1/cache", routes.cache)
+    router.add_delete("/v1/cache/{handle}", routes.evict)
+    router.add_get("/v1/workers", routes.workers)
+    return application
+
+
+class _Routes:
+    def __init__(self, operations: Operations) -> None:
+        self._operations = operations
+
+    async def stats(self, request: web.Request) -> web.Response:
+        _query(request)
+        return _json(await self._operations.stats())
+
+    async def reset(self, request: web.Request) -> web.Response:
+        _query(request)
+        self._operations.reset_stats()
+        return web.Response(status=204)
+
+    async def scavenge(self, request: web.Request) -> web.Response:
+        scope = _query(request, "scope").get("scope", "all")
+        if scope not in {"node", "all"}:
+            raise InvalidRequest("malformed-request", "scope is node or all.")
+        return _json(await self._operations.scavenge(everywhere=scope == "all"))
+
+    async def purge(self, request: web.Request) -> web.Response:
+        query = _query(request, "full", "dryRun")
+        result = await self._operations.purge(
+            is_full=_flag(query, "full"), is_dry_run=_flag(query, "dryRun")
+        )
+        if result is None:
+            return framed(problem("overloaded", "A purge is under way; wait for its end."))
+        return _json(result)
+
+    async def cache(self, request: web.Request) -> web.Response:
+        query = _query(request, "after", "limit")
+        limit = _limit(query)
+        handles = list(await self._operations.cache_handles(query.get("after", ""), limit + 1))
+        is_more = len(handles) > limit
+        page = handles[:limit]
+        return _json({"handles": page, "next": page[-1] if is_more else None})
+
+    async def evict(self, request: web.Request) -> web.Response:
+        _query(request)
+        if await self._operations.evict(request.match_info["handle"]):
+            return web.Response(status=204)
+        return framed(problem("session-unknown", "No session in this cache has that handle."))
+
+    async def workers(self, request: web.Request) -> web.Response:
+        _query(request)
+        return _json({"workers": self._operations.workers()})
+
+
+def _gated(gate: Gate) -> Middleware:
+    @web.middleware
+    async def screen(request: web.Request, handler: Handler) -> web.StreamResponse:
+        headers = {
+            name.lower().encode(): ", ".join(values).encode("utf-8", "surrogateescape")
+            for name in _SCREENED
+            if (values := request.headers.getall(name, []))
+        }
+        refusal = gate.refusal(headers)
+        return await handler(request) if refusal is None else framed(refusal)
+
+    return screen
+
+
+def _query(request: web.Request, *known: str) -> Mapping[str, str]:
+    """The parameters; one that is unknown or given twice is refused rather than overlooked."""
+    names = list(request.query)
+    for name in names:
+        if name not in known or names.count(name) > 1:
+            detail = f"{name!r} is no parameter of this route, or is given twice."
+            raise InvalidRequest("malformed-request", detail)
+    return request.query
+
+
+def _flag(query: Mapping[str, str], name: str) -> bool:
+    text = query.get(name, "false")
+    if text not in {"true", "false"}:
+        raise InvalidRequest("malformed-request", f"{name} is true or false.")
+    return text == "true"
+
+
+def _limit(query: Mapping[str, str]) -> int:
+    text = query.get("limit", str(HANDLES))
+    limit = int(text) if text.isascii() and text.isdigit() and len(text) < len("10000") else 0
+    if not 1 <= limit <= HANDLES_MAX:
+        raise InvalidRequest("malformed-request", f"limit is a number from 1 to {HANDLES_MAX}.")
+    return limit
+
+
+def _json(value: object) -> web.Response:
+    return web.Response(
+        body=msgspec.json.encode(value),
+        headers={"Content-Type": "application/json", "Cache-Control": "no-store"},
+    )

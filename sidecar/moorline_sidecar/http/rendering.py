@@ -1,0 +1,145 @@
+"""Sessions as JSON, and the header fields that go with them.
+
+What does not change between two accesses is encoded once per record and context, kept with the
+entry, and only the times are put in between.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Struct
+
+from moorline_sidecar.cache.entry import Entry
+from moorline_sidecar.domain.ids import Hint
+from moorline_sidecar.domain.session import Json, Session
+from moorline_sidecar.http.instants import instant
+from moorline_sidecar.http.messages import Response
+from moorline_sidecar.http.tags import entity_tag
+from moorline_sidecar.sessions.finding import Source
+
+_JSON = b"Content-Type: application/json\r\n"
+_NO_STORE = b"Cache-Control: no-store\r\n"
+_encode = msgspec.json.Encoder().encode
+
+
+class Body(Struct, frozen=True, gc=False):
+    """A session's JSON around its times, and the fields of an answer from the L1."""
+
+    head: bytes
+    tail: bytes
+    hit_fields: bytes
+
+
+class Facts(Struct, frozen=True, gc=False):
+    """What an answer says besides the session.
+
+    `at_least` is the version that the client presented with a change: its hint never goes back.
+    """
+
+    session_id: str
+    context: str
+    source: Source
+    is_new: bool = False
+    was_renewed: bool = False
+    is_degraded: bool = False
+    at_least: int = 0
+    more: bytes = b""
+
+
+class Renderer:
+    """Answers of one worker."""
+
+    def __init__(self, worker: str) -> None:
+        self._worker = worker
+        self._worker_json = _encode(worker)
+
+    def hint(self, entry: Entry, at_least: int = 0) -> Hint:
+        """What a client has seen after an answer from this entry."""
+        return Hint(max(entry.stored.version, at_least), self._worker)
+
+    def session(self, status: int, entry: Entry, facts: Facts) -> Response:
+        """An answer with the session."""
+        body = self._body(entry, facts)
+        if facts.source is Source.HIT and not facts.is_degraded and not facts.more:
+            fields = body.hit_fields
+        else:
+            fields = _JSON + self.fields(entry, facts)
+        return Response(status, fields, self._joined(entry, body))
+
+    def json(self, entry: Entry, facts: Facts) -> bytes:
+        """The session alone."""
+        return self._joined(entry, self._body(entry, facts))
+
+    def empty(self, status: int, entry: Entry, facts: Facts) -> Response:
+        """A 204 or 304."""
+        expiry = entry.times.own_expiry
+        expires = b"never" if expiry is None else instant(expiry)
+        return Response(
+            status, b"%bMoorline-Expires: %b\r\n" % (self.fields(entry, facts), expires)
+        )
+
+    def value(self, entry: Entry, facts: Facts, value: Json) -> Response:
+        """An answer with one attribute."""
+        return Response(200, _JSON + self.fields(entry, facts), _encode(value))
+
+    def fields(self, entry: Entry, facts: Facts) -> bytes:
+        """The fields of every successful answer about a session."""
+        fields = _NO_STORE
+        if entry.unsaved:
+            fields += b"Moorline-Unsaved: true\r\n"
+        else:
+            tag = entity_tag(facts.session_id, entry.stored.version)
+            fields += b"ETag: %b\r\n" % tag
+        fields += b"Moorline-Hint: %b\r\nMoorline-Cache: %b\r\n" % (
+            str(self.hint(entry, facts.at_least)).encode(),
+            facts.source.value,
+        )
+        if facts.was_renewed:
+            fields += b"Moorline-Renewed: true\r\n"
+        if facts.is_degraded:
+            fields += b"Moorline-Degraded: store-unavailable\r\n"
+        return fields + facts.more
+
+    def _body(self, entry: Entry, facts: Facts) -> Body:
+        kept: Body | None = entry.bodies.get(facts.context)
+        if kept is not None and not facts.is_new:
+            return kept
+        body = self._encoded(entry, facts)
+        if not facts.is_new:
+            entry.bodies[facts.context] = body
+        return body
+
+    def _encoded(self, entry: Entry, facts: Facts) -> Body:
+        session = entry.record
+        assert isinstance(session, Session)  # noqa: S101 tombstones are answered with a problem
+        head = b'{"id":%b,"worker":%b,"context":%b,"version":%d,"new":%b,"created":"%b",' % (
+            _encode(facts.session_id),
+            self._worker_json,
+            _encode(facts.context),
+            session.version,
+            b"true" if facts.is_new else b"false",
+            instant(session.created),
+        )
+        tail = b',"maxIdleSeconds":%b,"principal":%b,"attributes":%b}' % (
+            _encode(_seconds(session.max_idle_ms)),
+            _encode(session.principal),
+            _encode(session.contexts.get(facts.context, {})),
+        )
+        hit = Facts(facts.session_id, facts.context, Source.HIT)
+        return Body(head, tail, _JSON + self.fields(entry, hit))
+
+    def _joined(self, entry: Entry, body: Body) -> bytes:
+        times = entry.times
+        expiry = times.own_expiry
+        return b'%b"accessed":"%b","lastAccessed":"%b","expires":%b%b' % (
+            body.head,
+            instant(times.own_accessed),
+            instant(times.own_last_accessed),
+            b"null" if expiry is None else b'"%b"' % instant(expiry),
+            body.tail,
+        )
+
+
+def _seconds(milliseconds: int) -> int | float:
+    seconds, rest = divmod(milliseconds, 1000)
+    return milliseconds / 1000 if rest else seconds

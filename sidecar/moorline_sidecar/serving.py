@@ -1,0 +1,180 @@
+"""The composition of a serving process: builds everything, in order, and takes it down again."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import structlog
+from msgspec import Struct, structs
+
+from moorline_sidecar.config import Address, Configuration, SecretText, Token
+from moorline_sidecar.domain.cookies import Cookies
+from moorline_sidecar.http.administration import Administration
+from moorline_sidecar.http.api import Api
+from moorline_sidecar.http.by_cookie import ByCookie
+from moorline_sidecar.http.gate import Gate
+from moorline_sidecar.http.health import Readiness, health_application
+from moorline_sidecar.http.limits import Limits, Traffic
+from moorline_sidecar.http.operations import operations_application
+from moorline_sidecar.http.protocol import DataPlane
+from moorline_sidecar.http.site import Site
+from moorline_sidecar.http.traced import Traced
+from moorline_sidecar.sessions.service import Sessions
+from moorline_sidecar.stores.base import SessionStore
+from moorline_sidecar.stores.opening import open_store
+from moorline_sidecar.telemetry.instruments import SESSIONS, TRAFFIC
+from moorline_sidecar.telemetry.observation import Observation
+from moorline_sidecar.telemetry.spans import never
+
+SAVE_MARGIN_SECONDS: Final = 2.0
+"""Left at the end of a shutdown, for what is lost to be logged and the rest to be closed."""
+
+EXIT_SECONDS: Final = 0.5
+"""Of these: from the last try to save to the end of the process."""
+
+IN_FLIGHT_SECONDS: Final = 4.0
+"""For requests under way: none takes longer than 3 s."""
+
+ESCAPED: Final = 4
+"""A session of `maxBytes` written in `\\u` escapes is up to three times as long, plus its frame."""
+
+log = structlog.get_logger(__name__)
+
+
+class Listening(Struct, frozen=True, kw_only=True):
+    """Where a running process can be reached."""
+
+    data: Address
+    health: Address
+    ops: Address
+
+
+async def serve(
+    configuration: Configuration, stop: asyncio.Event, announce: Callable[[Listening], None]
+) -> bool:
+    """Serve until `stop` is set; `announce` is called once requests are welcome.
+
+    Returns whether everything was saved at the end.
+
+    Raises:
+        ConfigurationError: the store cannot be opened as it is configured.
+        OSError: an address cannot be had.
+    """
+    readiness = Readiness()
+    version = importlib.metadata.version("moorline-sidecar")
+    observation = _observation(configuration, version)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(observation.close)
+        health = await stack.enter_async_context(
+            Site(
+                health_application(readiness, configuration.worker, observation.exposition),
+                configuration.health,
+            )
+        )
+        store = await stack.enter_async_context(_store(configuration))
+        sessions = await stack.enter_async_context(Sessions(store, configuration.policy))
+        sessions.core.availability.observe = observation.record_store_call
+        plane = await stack.enter_async_context(_data_plane(configuration, sessions, observation))
+        administration = Administration(sessions, plane, configuration.purge, version)
+        gate = _gate(configuration)
+        ops = await stack.enter_async_context(
+            Site(operations_application(administration, gate), configuration.ops)
+        )
+        readiness.reason = None
+        data = Address(configuration.listen.host, plane.port)
+        announce(Listening(data=data, health=health.address, ops=ops.address))
+        tables = ((SESSIONS, administration.readings), (TRAFFIC, partial(_readings, plane.traffic)))
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(observation.start(tables))
+            await stop.wait()
+        readiness.reason = "shutting down"
+        return await _shut_down(configuration.shutdown_seconds, plane, sessions)
+
+
+async def _shut_down(seconds: float, plane: DataPlane, sessions: Sessions) -> bool:
+    """Finish what is under way, save what is unsaved; whether that worked in time."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + seconds
+    log.info("shutting down", seconds=seconds, unsaved=sessions.unsaved)
+    try:
+        async with asyncio.timeout_at(until - EXIT_SECONDS):
+            await plane.close(min(IN_FLIGHT_SECONDS, seconds / 2))
+            return await sessions.close(max(0.0, until - loop.time() - SAVE_MARGIN_SECONDS))
+    except TimeoutError:
+        log.error("the time to shut down is over", unsaved=sessions.unsaved)  # noqa: TRY400 - expected
+        return False
+
+
+@asynccontextmanager
+async def _store(configuration: Configuration) -> AsyncIterator[SessionStore]:
+    async with AsyncExitStack() as stack:
+        uri = configuration.uri
+        if configuration.is_dev:
+            from moorline_sidecar.stores.embedded import embedded_server  # noqa: PLC0415
+
+            server = await stack.enter_async_context(embedded_server())
+            uri = SecretText(server.uri)
+        store = open_store(configuration.backend, uri, configuration.cluster)
+        stack.push_async_callback(store.close)
+        yield store
+
+
+@asynccontextmanager
+async def _data_plane(
+    configuration: Configuration, sessions: Sessions, observation: Observation
+) -> AsyncIterator[DataPlane]:
+    by_cookie = ByCookie(sessions, Cookies(configuration.cookies))
+    api = Api(sessions, by_cookie, _gate(configuration), configuration.default_context)
+    traces = observation.sample is not never
+    limits = _limits(configuration)
+    async with DataPlane(Traced(api, observation.sample) if traces else api, limits) as plane:
+        unix = None if configuration.socket is None else Path(configuration.socket)
+        if unix is not None:
+            unix.parent.mkdir(parents=True, exist_ok=True)
+        await plane.start([(configuration.listen.host, configuration.listen.port)], unix)
+        yield plane
+
+
+def _gate(configuration: Configuration) -> Gate:
+    hosts = (configuration.listen.host, configuration.ops.host)
+    if configuration.token is None:
+        return Gate(hosts)
+    return Gate(hosts, Token(configuration.token))
+
+
+def _limits(configuration: Configuration) -> Limits:
+    wanted, usual = configuration.limits, Limits()
+    return Limits(
+        head_bytes=wanted.head_bytes,
+        head_fields=wanted.head_fields,
+        head_s=wanted.head_seconds,
+        body_bytes=max(usual.body_bytes, ESCAPED * configuration.policy.max_session_bytes),
+        body_s=wanted.body_seconds,
+        idle_s=wanted.idle_seconds,
+        connections=wanted.connections,
+    )
+
+
+def _observation(configuration: Configuration, version: str) -> Observation:
+    resource = {
+        "service.name": "moorline-sidecar",
+        "service.version": version,
+        "service.namespace": configuration.namespace,
+        "service.instance.id": configuration.worker,
+        "moorline.cluster": configuration.cluster,
+    }
+    system = configuration.backend.type.value.lower()
+    return Observation(resource, configuration.otlp_endpoint, configuration.trace_ratio, system)
+
+
+def _readings(traffic: Traffic) -> Mapping[str, float]:
+    """What the metrics of the data plane show, under the keys of `telemetry.instruments`."""
+    counts = structs.asdict(traffic)
+    answers = counts.pop("answers")
+    return counts | {f"answers_{digit}xx": answers[digit] for digit in range(1, len(answers))}

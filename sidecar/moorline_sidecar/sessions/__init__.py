@@ -1,0 +1,1 @@
+"""The use cases: get, create, change, renew, end, and the work in the background."""

@@ -1,0 +1,145 @@
+"""Whether the store is in reach, and a store that fails at once while it is not.
+
+It counts as out of reach from the first failed call or heartbeat to the first heartbeat that
+succeeds. Until then only the heartbeat goes through, with jitter, so that no herd meets a store
+that comes back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+import structlog
+
+from moorline_sidecar.errors import OutcomeUnknown, StoreError, StoreUnavailable
+from moorline_sidecar.sessions.clock import Clock
+from moorline_sidecar.sessions.counters import Counters
+from moorline_sidecar.stores.base import SessionStore
+
+CALL_SECONDS: Final = 2.7
+"""No answer takes longer than 3 s; the stores' own time-outs are shorter still."""
+
+HEARTBEAT_SECONDS: Final = 2.0
+PROBE_SECONDS: Final = 0.3
+"""While the store is away: seldom enough for a thousand sidecars, with jitter of a half."""
+
+T = TypeVar("T")
+
+Observe = Callable[[str, float, str | None], None]
+"""Told of each call: the verb, the seconds it took, and the class of its error."""
+
+log = structlog.get_logger(__name__)
+
+
+class Availability:
+    """Up or down, kept by calls and by the heartbeat; also where the store's clock is heard."""
+
+    def __init__(self, store: SessionStore, clock: Clock, counters: Counters) -> None:
+        self._store = store
+        self._clock = clock
+        self._counters = counters
+        self._failed = asyncio.Event()
+        self.is_down = False
+        self._quiet_until = 0
+        self.observe: Observe = _unobserved
+        self.on_return: Callable[[], Awaitable[int]] | None = None
+        """Called when the store is back, before anyone else may call it: writes the times that
+        waited, and returns for how many milliseconds nothing is to be ended for idleness."""
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether an outage is so fresh that others may hold accesses they could not write yet.
+
+        Nothing is to be ended for idleness then.
+        """
+        return self._clock.monotonic() < self._quiet_until
+
+    def check(self) -> None:
+        """Raise StoreUnavailable while the outage lasts."""
+        if self.is_down:
+            raise StoreUnavailable
+
+    async def call(self, verb: str, operation: Callable[[], Awaitable[T]]) -> T:
+        """The result of a store's verb, in time; at once an error while the store is away.
+
+        Raises:
+            StoreUnavailable: surely not applied.
+            OutcomeUnknown: it did not end in time, or the connection broke.
+        """
+        self.check()
+        started = self._clock.monotonic()
+        failure: str | None = None
+        try:
+            async with asyncio.timeout(CALL_SECONDS):
+                return await operation()
+        except TimeoutError as error:
+            failure = type(error).__name__
+            self._down("the call took too long")
+            raise OutcomeUnknown from error
+        except StoreError as error:
+            failure = type(error).__name__
+            if isinstance(error, StoreUnavailable | OutcomeUnknown):
+                self._down(str(error) or failure)
+            raise
+        finally:
+            self.observe(verb, (self._clock.monotonic() - started) / 1000, failure)
+
+    async def ask(self, verb: str, question: Callable[[], Awaitable[T]]) -> T:
+        """As `call`, for verbs that change nothing: they have no outcome to be unknown.
+
+        Raises:
+            StoreUnavailable: there was no answer in time.
+        """
+        try:
+            return await self.call(verb, question)
+        except OutcomeUnknown as error:
+            raise StoreUnavailable(str(error)) from error
+
+    async def keep_watch(self) -> None:
+        """Heartbeats, for ever."""
+        while True:
+            if await self._beat():
+                try:
+                    async with asyncio.timeout(HEARTBEAT_SECONDS):
+                        await self._failed.wait()
+                except TimeoutError:
+                    continue
+            await asyncio.sleep(PROBE_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 jitter
+
+    async def _beat(self) -> bool:
+        asked_at = self._clock.monotonic()
+        try:
+            async with asyncio.timeout(CALL_SECONDS):
+                store_now = await self._store.now()
+        except (StoreError, TimeoutError) as error:
+            self._down(str(error) or "no answer to a heartbeat")
+            return False
+        self._clock.learn(store_now, asked_at, self._clock.monotonic())
+        if self.is_down:
+            await self._up()
+        return not self.is_down
+
+    def _down(self, why: str) -> None:
+        if not self.is_down:
+            self._counters.outages += 1
+            log.warning("the store is out of reach", why=why)
+        self.is_down = True
+        self._failed.set()
+
+    async def _up(self) -> None:
+        if self.on_return is not None:
+            try:
+                quiet_ms = await self.on_return()
+            except StoreError:
+                return
+            self._quiet_until = self._clock.monotonic() + quiet_ms
+        self.is_down = False
+        self._failed.clear()
+        log.info("the store is in reach again")
+
+
+def _unobserved(_verb: str, _seconds: float, _failure: str | None) -> None:
+    """Nobody measures."""

@@ -1,0 +1,120 @@
+"""Writes whose outcome gets known, even when the store's answer is lost.
+
+Every write carries a `write_id` and is guarded, so repeating it is safe: it is applied once at most
+and whether by the first try or a later one is told by the `write_id` in the record. Only when
+somebody else wrote on top before we looked, or the store stays away, it stays unknown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Final
+
+from moorline_sidecar.domain.session import Record, Session, Tombstone
+from moorline_sidecar.errors import AlreadyExists, OutcomeUnknown, StoreUnavailable
+from moorline_sidecar.sessions.core import Core
+from moorline_sidecar.stores.base import Change, End, Outcome, Write
+
+RESOLVE_MS: Final = 2_500
+"""For how long an unknown outcome is looked into, the write itself included."""
+
+PAUSE_SECONDS: Final = 0.05
+
+
+async def write_surely(core: Core, write: Write) -> Outcome:
+    """What became of the write.
+
+    Raises:
+        StoreUnavailable: surely not applied.
+        OutcomeUnknown: perhaps applied, perhaps later yet.
+    """
+    until = core.clock.monotonic() + RESOLVE_MS
+    is_in_doubt = False
+    while True:
+        try:
+            outcome = await core.write(write)
+        except (OutcomeUnknown, StoreUnavailable) as error:
+            if not is_in_doubt and isinstance(error, StoreUnavailable):
+                raise
+            core.counters.unknown_outcomes += not is_in_doubt
+            is_in_doubt = True
+            await _pause(core, until, error)
+            continue
+        if outcome is Outcome.REFUSED:
+            raise StoreUnavailable("the store refused the write")
+        if not is_in_doubt or outcome is Outcome.APPLIED:
+            return outcome
+        return await _found_later(core, write, outcome)
+
+
+async def insert_surely(core: Core, session: Session) -> None:
+    """Store a new session.
+
+    Raises:
+        AlreadyExists: by another write.
+        StoreUnavailable: surely not stored.
+        OutcomeUnknown: perhaps stored, perhaps later yet.
+    """
+    until = core.clock.monotonic() + RESOLVE_MS
+    is_in_doubt = False
+    while True:
+        try:
+            await core.availability.call("insert", lambda: core.store.insert(session))
+        except (OutcomeUnknown, StoreUnavailable) as error:
+            if not is_in_doubt and isinstance(error, StoreUnavailable):
+                raise
+            core.counters.unknown_outcomes += not is_in_doubt
+            is_in_doubt = True
+            await _pause(core, until, error)
+        except AlreadyExists:
+            if not is_in_doubt or not _is_ours(await load_in_doubt(core, session.key), session):
+                raise
+            return
+        else:
+            return
+
+
+async def load_in_doubt(core: Core, key: str) -> Record | None:
+    """The record; a store that is away now leaves the outcome of the write before unknown."""
+    try:
+        return await core.load(key)
+    except StoreUnavailable as error:
+        raise OutcomeUnknown from error
+
+
+async def _found_later(core: Core, write: Write, outcome: Outcome) -> Outcome:
+    """The outcome of a write that was repeated and is not on top any more."""
+    record = await load_in_doubt(core, write.key)
+    if _is_ours(record, write):
+        return Outcome.APPLIED
+    match write, record:
+        case _, None:
+            return Outcome.ABSENT
+        case End(), Tombstone():
+            return Outcome.ENDED
+        case End(), Session():
+            return outcome
+        case Change(), Session() if record.version <= write.before.version:
+            return outcome
+        case Change(), Session() if _remembers(record, write):
+            return Outcome.APPLIED
+        case _:
+            raise OutcomeUnknown
+
+
+def _is_ours(record: Record | None, write: Write | Session) -> bool:
+    return record is not None and record.write_id == write.write_id
+
+
+def _remembers(record: Session, change: Change) -> bool:
+    """Whether an idempotency key of the change is found: all of a write is applied, or nothing."""
+    new_keys = set(change.after.recent) - set(change.before.recent)
+    return not new_keys.isdisjoint(record.recent)
+
+
+async def _pause(core: Core, until: int, error: Exception) -> None:
+    """Give the store a moment to come back; when the time is over, say that nobody knows."""
+    if core.clock.monotonic() >= until:
+        raise OutcomeUnknown from error
+    await asyncio.sleep(PAUSE_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 jitter

@@ -1,0 +1,186 @@
+"""What all use cases share: the policy, the store, the L1, the clock and the counters."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from typing import Any
+
+from moorline_api import CacheMode
+from msgspec import structs
+
+from moorline_sidecar.cache.entry import Entry, times_of
+from moorline_sidecar.cache.l1 import L1
+from moorline_sidecar.domain.ids import Hint
+from moorline_sidecar.domain.merging import rebased
+from moorline_sidecar.domain.policies import Policy, Times, expiry_of, is_expired
+from moorline_sidecar.domain.session import Mark, Record, Session, Tombstone
+from moorline_sidecar.sessions.availability import Availability
+from moorline_sidecar.sessions.batching import Batcher
+from moorline_sidecar.sessions.clock import Clock
+from moorline_sidecar.sessions.counters import Counters
+from moorline_sidecar.stores.base import Outcome, SessionStore, Write
+
+
+class Core:
+    """The state of a worker; `spawn` owns its background tasks."""
+
+    def __init__(self, store: SessionStore, policy: Policy, clock: Clock) -> None:
+        self.store = store
+        self.policy = policy
+        self.clock = clock
+        self.counters = Counters()
+        self.availability = Availability(store, clock, self.counters)
+        self.l1 = L1(policy.cache_sessions, policy.cache_bytes)
+        self.caches = policy.cache_mode is CacheMode.ENABLED
+        self.unwritten: dict[str, Times] = {}
+        """Times of accesses that the store does not hold yet, also of evicted sessions."""
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._loads: Batcher[str, Record | None] = Batcher(self._load_batch, self.spawn)
+        self._confirms: Batcher[str, Mark | None] = Batcher(self._confirm_batch, self.spawn)
+        self._writes: Batcher[Write, Outcome] = Batcher(self._write_batch, self.spawn)
+
+    def spawn(self, work: Awaitable[Any]) -> asyncio.Task[Any]:
+        """Run `work` to its end; `drain` waits for it."""
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def drain(self) -> None:
+        """Wait until nothing spawned is under way."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    # What the store says
+
+    async def load(self, key: str) -> Record | None:
+        """The record as the store holds it now, asked after this call began."""
+        return await self._loads.submit(key, key)
+
+    async def confirm(self, key: str) -> Mark | None:
+        """The mark as the store holds it now, asked after this call began."""
+        return await self._confirms.submit(key, key)
+
+    async def write(self, write: Write) -> Outcome:
+        """What became of the write, sent together with others; never two of a key at once."""
+        return await self._writes.submit(write.key, write)
+
+    async def _load_batch(self, keys: Sequence[str]) -> list[Record | None]:
+        self.counters.loads += len(keys)
+        self.counters.load_batches += 1
+        records = await self.availability.ask("load", lambda: self.store.load(keys))
+        return [records.get(key) for key in keys]
+
+    async def _confirm_batch(self, keys: Sequence[str]) -> list[Mark | None]:
+        self.counters.load_batches += 1
+        marks = await self.availability.ask("confirm", lambda: self.store.confirm(keys))
+        return [marks.get(key) for key in keys]
+
+    async def _write_batch(self, writes: Sequence[Write]) -> list[Outcome]:
+        self.counters.writes += len(writes)
+        self.counters.write_batches += 1
+        return await self.availability.call("write", lambda: self.store.write(writes))
+
+    # What the L1 holds
+
+    def learn(self, stored: Record, asked_at: int) -> Entry:
+        """The entry that holds what the store showed to a call that began at `asked_at`.
+
+        An entry never goes back: what is older than what it holds is left aside, and a tombstone
+        stays.
+        """
+        entry = self.l1.peek(stored.key)
+        if entry is None:
+            entry = Entry(stored, self._times_of(stored), asked_at)
+            if self.caches:
+                self.l1.put(entry)
+            return entry
+        if isinstance(entry.stored, Tombstone):
+            return entry
+        if isinstance(stored, Tombstone):
+            return self.hold(entry, stored, stored)
+        if stored.version >= entry.stored.version:
+            merge_times(entry.times, stored)
+            if stored.version > entry.stored.version:
+                self.hold(entry, stored, rebased(stored, entry.unsaved))
+            entry.confirmed_at = max(entry.confirmed_at, asked_at)
+        return entry
+
+    def hold(self, entry: Entry, stored: Record, record: Record) -> Entry:
+        """Give an entry a new record."""
+        before = entry.size
+        entry.hold(stored, record)
+        if isinstance(record, Tombstone):
+            self.unwritten.pop(entry.key, None)
+            self._lose_unsaved(entry)
+        self.l1.resized(entry, before)
+        return entry
+
+    def bury(self, tombstone: Tombstone) -> None:
+        """Hold the tombstone of a session that this worker ended.
+
+        A load that was under way may still bring the live session: the tombstone outlasts it.
+        """
+        entry = self.l1.peek(tombstone.key)
+        if entry is None:
+            self.learn(tombstone, self.clock.monotonic())
+        else:
+            self.hold(entry, tombstone, tombstone)
+
+    def is_over(self, entry: Entry, hint: Hint | None) -> bool:
+        """Whether this worker calls the entry's live session expired."""
+        times = entry.times
+        now = self.clock.now()
+        if not is_expired(self.policy, times, hint, now):
+            return False
+        if times.deadline is not None and times.deadline <= now:
+            return True
+        return not self.availability.is_quiet or entry.is_over_locally
+
+    def forget(self, key: str) -> None:
+        """Drop what is known of a key, unwritten times too."""
+        self.unwritten.pop(key, None)
+        entry = self.l1.drop(key)
+        if entry is not None:
+            self._lose_unsaved(entry)
+
+    def _lose_unsaved(self, entry: Entry) -> None:
+        """The session is over: whoever changed it last was told that it was not saved yet."""
+        self.counters.lost_changes += len(entry.unsaved)
+        entry.unsaved.clear()
+
+    def _times_of(self, stored: Record) -> Times:
+        times = self.unwritten.get(stored.key)
+        if times is None or isinstance(stored, Tombstone):
+            return times_of(stored)
+        merge_times(times, stored)
+        return times
+
+
+def merge_times(times: Times, stored: Session | Mark) -> None:
+    """Take in what the store holds; the own access stays if it is newer."""
+    times.stored_accessed = stored.accessed
+    times.stored_expiry = stored.expiry
+    times.stored_node = stored.last_node
+    if stored.accessed > times.own_accessed:
+        times.own_accessed = stored.accessed
+        times.own_last_accessed = stored.last_accessed
+        times.own_expiry = stored.expiry
+    if stored.max_idle_ms != times.max_idle_ms:
+        times.max_idle_ms = stored.max_idle_ms
+        times.own_expiry = expiry_of(times.own_accessed, stored.max_idle_ms, times.deadline)
+
+
+def served_session(entry: Entry) -> Session | None:
+    """The live session of an entry with the times that this worker knows; None for a tombstone."""
+    record = entry.record
+    if isinstance(record, Tombstone):
+        return None
+    times = entry.times
+    return structs.replace(
+        record,
+        accessed=times.own_accessed,
+        last_accessed=times.own_last_accessed,
+        expiry=times.own_expiry,
+    )

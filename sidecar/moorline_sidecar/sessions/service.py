@@ -1,0 +1,391 @@
+"""The sessions of a worker: what the listeners call.
+
+A read that the L1 may answer is answered at once, without anything awaited; everything else is an
+awaitable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Final, Self
+
+import structlog
+from moorline_api import Eviction, OnOutage, OnShutdown, SaveMode
+from msgspec import UNSET, Struct
+
+from moorline_sidecar.cache.entry import Entry, times_of
+from moorline_sidecar.domain.ids import Hint, hashed_key, plain_key
+from moorline_sidecar.domain.merging import Asked
+from moorline_sidecar.domain.policies import Policy, grace_session, touch_period
+from moorline_sidecar.domain.session import Reason, Session, Tombstone
+from moorline_sidecar.errors import (
+    SessionEnded,
+    SessionUnknown,
+    ShuttingDown,
+    StoreError,
+)
+from moorline_sidecar.sessions.clock import Clock, StoreClock
+from moorline_sidecar.sessions.core import Core
+from moorline_sidecar.sessions.creating import Creating
+from moorline_sidecar.sessions.deferring import Deferring
+from moorline_sidecar.sessions.ending import Ending
+from moorline_sidecar.sessions.finding import Finding, Source
+from moorline_sidecar.sessions.housekeeping import Housekeeping
+from moorline_sidecar.sessions.lanes import Lanes
+from moorline_sidecar.sessions.principals import Principals
+from moorline_sidecar.sessions.renewing import Renewal, Renewing
+from moorline_sidecar.sessions.touching import Touching
+from moorline_sidecar.sessions.writing import Job, Writing
+from moorline_sidecar.stores.base import SessionStore
+
+RETRY_SECONDS: Final = 0.2
+"""Between tries to save at shutdown while the store is away."""
+
+log = structlog.get_logger(__name__)
+
+
+class Served(Struct, gc=False):
+    """A session to answer with.
+
+    `was_renewed`: the id is an old one in its grace, and the content that from before the renew.
+    `is_born`: an unborn session was stored with this change, so that its cookie is due.
+    """
+
+    entry: Entry
+    source: Source
+    is_new: bool = False
+    was_renewed: bool = False
+    is_born: bool = False
+
+
+class Sessions:
+    """The use cases; an async context manager that runs the work in the background."""
+
+    def __init__(self, store: SessionStore, policy: Policy, clock: Clock | None = None) -> None:
+        self.policy = policy
+        self.core = core = Core(store, policy, clock or StoreClock())
+        self.key_of = hashed_key if policy.hashed_ids else plain_key
+        lanes: Lanes[Job] = Lanes()
+        self._lanes = lanes
+        self._finding = Finding(core)
+        self._ending = Ending(core, self._finding)
+        self._touching = Touching(core)
+        self._writing = Writing(core, lanes, self._finding, self._ending)
+        self._deferring = Deferring(core, self._writing)
+        self.principals = Principals(core, lanes, self._ending)
+        self._creating = Creating(core, self._finding, self._ending, self.principals)
+        self._renewing = Renewing(
+            core, lanes, self._finding, self._ending, self._writing, self.key_of
+        )
+        self.housekeeping = Housekeeping(core, lanes, self._ending, self._deferring)
+        self._background: list[asyncio.Task[None]] = []
+        self._is_closing = False
+        core.availability.on_return = self._flush_after_outage
+
+    # Reading
+
+    def read(
+        self, key: str, hint: Hint | None, *, is_access: bool = True
+    ) -> Served | Awaitable[Served]:
+        """The live session, accessed unless it is only peeked at.
+
+        Raises, here or when awaited:
+            SessionUnknown, SessionEnded: there is none (any more).
+            StoreUnavailable: the store had to be asked, and is away.
+        """
+        entry = self._finding.held(key, hint)
+        if (
+            entry is None
+            or isinstance(entry.record, Tombstone)
+            or self.core.is_over(entry, hint)
+            or self.policy.evict is Eviction.AFTER_REQUEST
+        ):
+            return self._read(key, hint, is_access=is_access)
+        self.core.counters.hits += 1
+        if is_access and self._touching.access(entry):
+            return self._touched(entry, Source.HIT)
+        return Served(entry, Source.HIT)
+
+    async def _read(self, key: str, hint: Hint | None, *, is_access: bool) -> Served:
+        unborn = self._creating.unborn(key)
+        if unborn is not None:
+            unborn.used_at = self.core.clock.monotonic()
+            return Served(unborn, Source.BYPASS)
+        entry, source = await self._finding.find(key, hint)
+        self._count(source)
+        entry = await self._live(entry, hint)
+        if isinstance(entry.record, Tombstone):
+            return await self._in_grace(entry.record)
+        if is_access:
+            return await self._touched(entry, source, is_urgent=self._touching.access(entry))
+        return Served(entry, source)
+
+    async def _touched(self, entry: Entry, source: Source, *, is_urgent: bool = True) -> Served:
+        if is_urgent:
+            await self._touching.write_now(entry)
+        await self._evict_after_request(entry)
+        return Served(entry, source)
+
+    async def _live(self, entry: Entry, hint: Hint | None) -> Entry:
+        """The entry, which is not expired; a tombstone as it is."""
+        if isinstance(entry.record, Tombstone) or not self.core.is_over(entry, hint):
+            return entry
+        async with self._lanes.hold(entry.key):
+            return await self._ending.expire(entry, hint)
+
+    async def _in_grace(self, tombstone: Tombstone) -> Served:
+        """What a read with a renewed id is shown, while the new session lives."""
+        session = grace_session(tombstone, self.core.clock.now())
+        if session is None:
+            raise SessionEnded(tombstone.reason)
+        successor = await self._ending.last_successor(tombstone)
+        if successor is None or isinstance(successor.record, Tombstone):
+            raise SessionEnded(tombstone.reason)
+        entry = Entry(session, times_of(session), 0)
+        return Served(entry, Source.BYPASS, was_renewed=True)
+
+    # Creating and changing
+
+    async def create(
+        self, session_id: str, asked: Asked, *, remembered: bool = True
+    ) -> tuple[Served, str]:
+        """A new session, and its id: that of the first call for a repeated idempotency key.
+
+        Raises:
+            SessionExists, SessionEnded: the id is taken.
+            Refusal, StoreError: nothing was created, or that is unknown.
+        """
+        self._check_open()
+        key = asked.idempotency_key
+        context = asked.patch.context
+        if key is None or not remembered:
+            return await self._create(session_id, asked), session_id
+        repeat = self._creating.repeat_of(key, context)
+        if repeat is not None:
+            known_id = await asyncio.shield(repeat.session_id)
+            served = await self._read(self.key_of(known_id), None, is_access=True)
+            return served, known_id
+        repeat = self._creating.remember_repeat(key, context)
+        try:
+            served = await self._create(session_id, asked)
+        except BaseException as error:
+            self._creating.forget_repeat(key, context)
+            repeat.session_id.set_exception(
+                error if isinstance(error, Exception) else SessionUnknown()
+            )
+            repeat.session_id.exception()
+            raise
+        repeat.session_id.set_result(session_id)
+        return served, session_id
+
+    async def _create(self, session_id: str, asked: Asked) -> Served:
+        entry = await self._creating.create(self.key_of(session_id), asked.patch)
+        return Served(entry, Source.BYPASS, is_new=True)
+
+    async def change(self, key: str, asked: Asked, hint: Hint | None) -> Served:
+        """The session after the change; an empty one is an access.
+
+        Raises:
+            Refusal: nothing was changed.
+            StoreUnavailable: surely not applied; OutcomeUnknown: perhaps applied.
+        """
+        self._check_open()
+        if self._creating.unborn(key) is not None:
+            return await self._change_unborn(key, asked)
+        if asked.patch.is_empty and asked.if_versions is None:
+            return await self._changed_nothing(key, hint)
+        if self._deferring.takes(asked):
+            served = await self._live_for_change(key, hint)
+            self._deferring.change(served.entry, asked)
+            return served
+        return await self._change_through(key, asked, hint)
+
+    async def complete(self, key: str, asked: Asked, hint: Hint | None) -> Served:
+        """The session, with what was pending saved where the save mode says so."""
+        if asked.patch.is_empty and asked.if_versions is None:
+            served = await _resolved(self.read(key, hint))
+        else:
+            served = await self.change(key, asked, hint)
+        if served.entry.unsaved and self.policy.save_mode is SaveMode.COMPLETE:
+            await self._deferring.save(key)
+        return served
+
+    async def renew(self, renewal: Renewal) -> tuple[Served, str]:
+        """The session under its new id, and that id."""
+        self._check_open()
+        unborn = self._creating.unborn(self.key_of(renewal.session_id))
+        if unborn is not None:
+            raise SessionUnknown
+        principal = renewal.asked.patch.principal
+        if principal is not UNSET:
+            await self.principals.refuse_above_limit(principal, key=self.key_of(renewal.session_id))
+        entry, new_id = await self._renewing.renew(renewal)
+        if principal is not UNSET:
+            await self.principals.end_oldest_above_limit(principal, key=self.key_of(new_id))
+        return Served(await self._live(entry, None), Source.BYPASS), new_id
+
+    async def _change_unborn(self, key: str, asked: Asked) -> Served:
+        if asked.patch.is_empty:
+            return await self._read(key, None, is_access=True)
+        async with self._lanes.hold(key):
+            if self._creating.unborn(key) is not None:
+                entry = await self._creating.bear(key, asked.patch)
+                return Served(entry, Source.BYPASS, is_born=True)
+        return await self.change(key, asked, None)
+
+    async def _changed_nothing(self, key: str, hint: Hint | None) -> Served:
+        return await self._live_for_change(key, hint)
+
+    async def _live_for_change(self, key: str, hint: Hint | None) -> Served:
+        """A live session as a read finds it, but none in its grace."""
+        self.core.availability.check()
+        served = await _resolved(self.read(key, hint))
+        if served.was_renewed:
+            raise SessionEnded(Reason.RENEWED)
+        return Served(served.entry, Source.BYPASS)
+
+    async def _change_through(self, key: str, asked: Asked, hint: Hint | None) -> Served:
+        principal = asked.patch.principal
+        if principal is not UNSET:
+            await self.principals.refuse_above_limit(principal, key=key)
+        entry = await self._writing.change(key, asked, hint)
+        if principal is not UNSET:
+            await self.principals.end_oldest_above_limit(principal, key=key)
+        await self._evict_after_request(entry)
+        return Served(entry, Source.BYPASS)
+
+    # Ending
+
+    async def invalidate(self, key: str, reason: Reason = Reason.LOGOUT) -> bool:
+        """End a session and what it was renewed to; whether this call ended anything.
+
+        Raises:
+            SessionUnknown: there was never such a session, or it was purged.
+        """
+        self._check_open()
+        if self._creating.forget(key):
+            return True
+        has_ended = False
+        next_key: str | None = key
+        while next_key is not None:
+            async with self._lanes.hold(next_key):
+                try:
+                    ended = await self._ending.end(next_key, reason)
+                except SessionUnknown:
+                    if next_key == key:
+                        raise
+                    break
+            has_ended |= ended.is_by_this_call
+            next_key = ended.renewed_to
+        return has_ended
+
+    # Life of the worker
+
+    async def __aenter__(self) -> Self:
+        if self.policy.on_outage is OnOutage.BUFFER:
+            log.warning("onOutage Buffer is not available yet; changes are refused in an outage")
+        loops = (
+            self.core.availability.keep_watch(),
+            self._touching.keep_flushing(),
+            self._deferring.keep_saving(),
+            self.housekeeping.keep_scavenging(),
+            self.housekeeping.keep_evicting(),
+            self._prepare(),
+        )
+        self._background = [asyncio.create_task(loop) for loop in loops]
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await self.close(0)
+
+    async def close(self, seconds: float) -> bool:
+        """Save all that is unsaved, or end all sessions of the L1 where the policy says so.
+
+        A store that is away is tried again for so many seconds. Whether nothing was lost.
+        """
+        if self._is_closing:
+            return True
+        self._is_closing = True
+        until = self.core.clock.monotonic() + int(seconds * 1000)
+        # The heartbeat goes on: it finds out when the store is back.
+        heartbeat, *others = self._background
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        while not (is_done := await self._save_everything()):
+            if self.core.clock.monotonic() >= until:
+                break
+            await asyncio.sleep(RETRY_SECONDS)
+        if not is_done:
+            self._report_loss()
+        heartbeat.cancel()
+        await asyncio.gather(heartbeat, return_exceptions=True)
+        await self.core.drain()
+        return is_done
+
+    @property
+    def unsaved(self) -> int:
+        """Sessions with changes that the store does not hold yet."""
+        return self._deferring.unsaved
+
+    async def _save_everything(self) -> bool:
+        try:
+            self.core.availability.check()
+            if self.policy.on_shutdown is OnShutdown.INVALIDATE:
+                return await self._invalidate_everything()
+            if not await self._deferring.save_all():
+                return False
+            await self._touching.flush()
+        except StoreError:
+            return False
+        return True
+
+    async def _invalidate_everything(self) -> bool:
+        live = [entry.key for entry in self.core.l1 if isinstance(entry.record, Session)]
+        results = await asyncio.gather(
+            *(self._ending.end(key, Reason.SHUTDOWN) for key in live), return_exceptions=True
+        )
+        return not any(isinstance(result, StoreError) for result in results)
+
+    def _report_loss(self) -> None:
+        lost = sum(len(entry.unsaved) for entry in self.core.l1)
+        self.core.counters.lost_changes += lost
+        log.error(
+            "the store stayed away until the end",
+            lost_changes=lost,
+            lost_times=len(self.core.unwritten),
+        )
+
+    async def _flush_after_outage(self) -> int:
+        await self._touching.flush(directly=True)
+        return 2 * touch_period(self.policy, 0)
+
+    async def _prepare(self) -> None:
+        """Make indexes, as soon as the store is in reach."""
+        while True:
+            try:
+                await self.core.availability.call("prepare", self.core.store.prepare)
+            except StoreError as error:
+                log.warning("the indexes could not be made yet", why=str(error))
+                await asyncio.sleep(RETRY_SECONDS * 10)
+            else:
+                return
+
+    def _check_open(self) -> None:
+        if self._is_closing:
+            raise ShuttingDown
+
+    async def _evict_after_request(self, entry: Entry) -> None:
+        if self.policy.evict is Eviction.AFTER_REQUEST:
+            await self.housekeeping.evict(entry)
+
+    def _count(self, source: Source) -> None:
+        counters = self.core.counters
+        counters.hits += source is Source.HIT
+        counters.revalidated += source is Source.REVALIDATED
+        counters.misses += source in {Source.MISS, Source.BYPASS}
+
+
+async def _resolved(answer: Served | Awaitable[Served]) -> Served:
+    return answer if isinstance(answer, Served) else await answer

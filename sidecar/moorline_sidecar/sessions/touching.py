@@ -1,0 +1,167 @@
+"""Times of accesses: kept here for a touch period, then written many at once."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Sequence
+from typing import Final
+
+import structlog
+
+from moorline_sidecar.cache.entry import Entry
+from moorline_sidecar.domain.policies import Times, expiry_of, is_urgent, touch_period
+from moorline_sidecar.domain.session import Mark, Session
+from moorline_sidecar.errors import OutcomeUnknown, StoreError, StoreUnavailable
+from moorline_sidecar.sessions.core import Core, merge_times
+from moorline_sidecar.stores.base import Touch
+
+TICK_SECONDS: Final = 0.25
+"""How exactly a touch period is kept; well within the 5 s of slack."""
+
+BATCH_MAX: Final = 500
+"""Times in one bulk write: a tenth of a second on a slow store."""
+
+log = structlog.get_logger(__name__)
+
+
+class Touching:
+    """Moves the times of entries, and brings them to the store within one touch period.
+
+    An access is unwritten for one effective touch period at most, so that no other worker, which
+    grants `slack` over the stored expiry, ends a session early.
+    """
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._due: list[tuple[int, str]] = []
+
+    def access(self, entry: Entry) -> bool:
+        """Count an access to a live entry; true if its times must be written before the answer."""
+        core = self._core
+        times = entry.times
+        now = core.clock.now()
+        if now > times.own_accessed:
+            times.own_last_accessed = times.own_accessed
+            times.own_accessed = now
+            times.own_expiry = expiry_of(now, times.max_idle_ms, times.deadline)
+        entry.used_at = core.clock.monotonic()
+        period = touch_period(core.policy, times.max_idle_ms)
+        if is_urgent(times, period):
+            return True
+        if not times.is_queued and times.own_accessed > times.stored_accessed:
+            self._queue(entry.key, times, max(0, times.stored_accessed + period - now))
+        return False
+
+    async def write_now(self, entry: Entry) -> None:
+        """Write an entry's times before they are answered; an outage lets the answer go on."""
+        try:
+            await self._flush([(entry.key, entry.times)])
+        except StoreError:
+            if not entry.times.is_queued:
+                self._queue(entry.key, entry.times, 0)
+
+    async def keep_flushing(self) -> None:
+        """Write what is due, for ever."""
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            if not self._core.availability.is_down:
+                try:
+                    await self.flush(due_only=True)
+                except StoreError:
+                    continue
+
+    async def flush(self, *, due_only: bool = False, directly: bool = False) -> None:
+        """Write all times that wait, or those that are due.
+
+        `directly` passes by what keeps others away from a store that is out of reach.
+
+        Raises:
+            StoreError: it could not be done; what is left stays queued.
+        """
+        while batch := self._take(due_only=due_only):
+            try:
+                await self._flush(batch, directly=directly)
+            except BaseException:
+                for key, times in batch:
+                    self._queue(key, times, 0)
+                raise
+
+    def _queue(self, key: str, times: Times, in_ms: int) -> None:
+        times.is_queued = True
+        self._core.unwritten[key] = times
+        heapq.heappush(self._due, (self._core.clock.monotonic() + in_ms, key))
+
+    def _take(self, *, due_only: bool) -> list[tuple[str, Times]]:
+        """The next batch, out of the queue."""
+        now = self._core.clock.monotonic()
+        batch: list[tuple[str, Times]] = []
+        while self._due and len(batch) < BATCH_MAX and (not due_only or self._due[0][0] <= now):
+            _, key = heapq.heappop(self._due)
+            times = self._core.unwritten.get(key)
+            if times is None or not times.is_queued:
+                continue
+            times.is_queued = False
+            if times.own_accessed > times.stored_accessed:
+                batch.append((key, times))
+            else:  # A change has written it meanwhile.
+                del self._core.unwritten[key]
+        return batch
+
+    async def _flush(self, batch: Sequence[tuple[str, Times]], *, directly: bool = False) -> None:
+        """Write these times, then look what has changed elsewhere under the same keys."""
+        core = self._core
+        sent = {key: self._touch(key, times) for key, times in batch}
+        asked_at = core.clock.monotonic()
+
+        async def write_and_look() -> dict[str, Mark]:
+            await core.store.touch(list(sent.values()))
+            return await core.store.confirm(list(sent))
+
+        try:
+            if directly:
+                marks = await write_and_look()
+            else:
+                marks = await core.availability.call("touch", write_and_look)
+        except OutcomeUnknown as error:
+            # Writing times twice does no harm.
+            raise StoreUnavailable from error
+        core.counters.touches += len(sent)
+        core.counters.touch_batches += 1
+        for key, touch in sent.items():
+            self._settle(key, touch, marks.get(key), asked_at)
+
+    def _touch(self, key: str, times: Times) -> Touch:
+        return Touch(
+            key=key,
+            accessed=times.own_accessed,
+            last_accessed=times.own_last_accessed,
+            expiry=times.own_expiry,
+            max_idle_ms=times.max_idle_ms,
+            last_node=self._core.policy.worker,
+            now=self._core.clock.now(),
+        )
+
+    def _settle(self, key: str, touch: Touch, mark: Mark | None, asked_at: int) -> None:
+        """Take in what the store holds after a touch; drop a copy that is not the newest."""
+        core = self._core
+        times = core.unwritten.pop(key, None)
+        entry = core.l1.peek(key)
+        if mark is None or not mark.is_valid:
+            if entry is not None and isinstance(entry.record, Session):
+                core.l1.drop(key)
+            return
+        times = times if times is not None else entry.times if entry is not None else None
+        if times is not None:
+            times.is_queued = False
+            merge_times(times, mark)
+            if times.own_accessed > mark.accessed:
+                # Accessed again meanwhile, or not written because `maxIdle` had changed elsewhere.
+                missed = mark.accessed < touch.accessed
+                period = touch_period(core.policy, times.max_idle_ms)
+                self._queue(key, times, 0 if missed else period)
+        if entry is not None and isinstance(entry.record, Session):
+            if mark.version == entry.stored.version:
+                entry.confirmed_at = max(entry.confirmed_at, asked_at)
+            elif mark.version > entry.stored.version and not entry.unsaved:
+                core.l1.drop(key)
