@@ -1,0 +1,52 @@
+"""Real store servers for any test, started once per test run; a plugin of tests/conftest.py."""
+
+import importlib.util
+import itertools
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from moorline_sidecar.stores.embedded import POLL_SECONDS, START_SECONDS, EmbeddedServer
+
+_collections = itertools.count()
+
+
+@contextmanager
+def running_server(folder: Path) -> Iterator[EmbeddedServer]:
+    """A MongoDB-compatible server with fail points, for a test that kills it or looks into it."""
+    if importlib.util.find_spec("secantus") is None:
+        pytest.skip("secantusdb is not installed")
+    server = EmbeddedServer(folder, ["--enable-test-commands"])
+    server.start()
+    try:
+        wait_until_answering(server)
+        yield server
+    finally:
+        server.stop()
+
+
+def wait_until_answering(server: EmbeddedServer) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not server.is_answering():
+        assert time.monotonic() < deadline, "the server does not answer"
+        time.sleep(POLL_SECONDS)
+
+
+@pytest.fixture(scope="session")
+def mongo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
+    """The server that all tests share, each with a collection of its own."""
+    with running_server(tmp_path_factory.mktemp("mongo")) as server:
+        yield server
+
+
+@pytest.fixture
+def mongo_uri(mongo_server: EmbeddedServer) -> str:
+    return mongo_server.uri
+
+
+@pytest.fixture
+def mongo_collection() -> str:
+    """The name of a collection that no other test uses, in whatever database."""
+    return f"sessions{next(_collections)}"
