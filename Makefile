@@ -68,6 +68,10 @@ format: $(READY) ## format the code and fix what can be fixed without a person
 	$(BIN)/ruff format $(CODE)
 	$(BIN)/ruff check --fix $(CODE)
 
+.PHONY: docs
+docs: $(READY) ## write the tables of docs/configuration.md anew
+	$(BIN)/python -m moorline_api.reference docs/configuration.md
+
 # Without addresses in them, the files work with every index. The distributions of this
 # repository are installed from their folders, so they have no line there.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

@@ -1,8 +1,10 @@
 """Real store servers for any test, started once per test run; a plugin of tests/conftest.py."""
 
+import gc
 import importlib.util
 import itertools
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,13 +14,19 @@ from moorline_sidecar.stores.embedded import POLL_SECONDS, START_SECONDS, Embedd
 
 _collections = itertools.count()
 
+GIVES_UP_CONNECTIONS = [
+    pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
+    pytest.mark.usefixtures("forgotten_sockets"),
+]
+"""The marks of tests in which the driver gives up connecting: it forgets to close the socket."""
+
 
 @contextmanager
-def running_server(folder: Path) -> Iterator[EmbeddedServer]:
+def running_server(folder: Path, *options: str) -> Iterator[EmbeddedServer]:
     """A MongoDB-compatible server with fail points, for a test that kills it or looks into it."""
     if importlib.util.find_spec("secantus") is None:
         pytest.skip("secantusdb is not installed")
-    server = EmbeddedServer(folder, ["--enable-test-commands"])
+    server = EmbeddedServer(folder, ["--enable-test-commands", *options])
     server.start()
     try:
         wait_until_answering(server)
@@ -39,6 +47,15 @@ def mongo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedS
     """The server that all tests share, each with a collection of its own."""
     with running_server(tmp_path_factory.mktemp("mongo")) as server:
         yield server
+
+
+@pytest.fixture
+def forgotten_sockets() -> Iterator[None]:
+    """Lets the sockets that a test left behind go, before they show up in another one."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.fixture

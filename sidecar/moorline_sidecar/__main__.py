@@ -157,7 +157,8 @@ def check(config: str | None, result_file: Path | None) -> None:
 
 def _configuration(options: Options) -> Configuration:
     configuration = read_configuration(options, os.environ, socket.gethostname())
-    configure_logs(configuration.log_level, worker=configuration.worker)
+    whose = {"worker": configuration.worker} if options.serves else {}
+    configure_logs(configuration.log_level, whose)
     return configuration
 
 

@@ -34,16 +34,20 @@ class CheckResult(Struct, frozen=True, kw_only=True):
         return self.ok or self.reason in _REACHED
 
     def line(self) -> str:
-        """JSON of at most 2 KiB: the detail is cut where it has to be."""
-        text = msgspec.json.encode(self).decode()
-        excess = len(text.encode()) - RESULT_BYTES
-        if excess <= 0:
-            return text
-        if self.detail:
-            # Cutting may fall short once, where characters are escaped: then cut again.
-            kept = self.detail[: max(0, len(self.detail) - max(1, excess))]
-            return msgspec.structs.replace(self, detail=kept).line()
-        return msgspec.structs.replace(self, indexes=self.indexes[:-1]).line()
+        """JSON of at most 2 KiB, cut where it has to be."""
+        shown = self
+        while len(line := msgspec.json.encode(shown)) > RESULT_BYTES:
+            shown = _shorter(shown)
+        return line.decode()
+
+
+def _shorter(result: CheckResult) -> CheckResult:
+    if result.detail:
+        kept = result.detail[: len(result.detail) * 9 // 10]
+        return msgspec.structs.replace(result, detail=kept)
+    if result.indexes:
+        return msgspec.structs.replace(result, indexes=result.indexes[:-1])
+    return msgspec.structs.replace(result, server=result.server[: len(result.server) * 9 // 10])
 
 
 class Diagnosis(Protocol):

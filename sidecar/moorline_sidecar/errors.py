@@ -1,23 +1,23 @@
 """The errors of the sidecar, classed by what the caller can do.
 
-    MoorlineError
-    ├── ConfigurationError       correct the file or the environment; every mistake is listed
-    ├── StoreError               what a store tells the sessions layer
-    │   ├── StoreUnavailable     surely not applied: repeat it later              503
-    │   ├── OutcomeUnknown       perhaps applied: look before repeating           504
-    │   └── AlreadyExists        the key is taken, by a session or a tombstone
-    └── Refusal                  an answer for the caller; nothing was changed
-        ├── InvalidRequest       name one of the 400 problems                     400
-        ├── SessionUnknown       never known, or purged                           404
-        ├── AttributeUnknown                                                      404
-        ├── SessionEnded         stop: it will not come back                      410
-        ├── VersionConflict      look at `current`, decide again                  412
-        ├── SessionExists        choose another id                                412
-        ├── TooLarge             store less                                       413
-        ├── InvalidValue         correct the value at `pointer`                   422
-        ├── TooManySessions      end another session of the principal             429
-        ├── Overloaded           repeat it later                                  503
-        └── ShuttingDown         repeat it on another worker                      503
+MoorlineError
+├── ConfigurationError       correct the file or the environment; every mistake is listed
+├── StoreError               what a store tells the sessions layer
+│   ├── StoreUnavailable     surely not applied: repeat it later              503
+│   ├── OutcomeUnknown       perhaps applied: look before repeating           504
+│   └── AlreadyExists        the key is taken, by a session or a tombstone
+└── Refusal                  an answer for the caller; nothing was changed
+    ├── InvalidRequest       name one of the 400 problems                     400
+    ├── SessionUnknown       never known, or purged                           404
+    ├── AttributeUnknown                                                      404
+    ├── SessionEnded         stop: it will not come back                      410
+    ├── VersionConflict      look at `current`, decide again                  412
+    ├── SessionExists        choose another id                                412
+    ├── TooLarge             store less                                       413
+    ├── InvalidValue         correct the value at `pointer`                   422
+    ├── TooManySessions      end another session of the principal             429
+    ├── Overloaded           repeat it later                                  503
+    └── ShuttingDown         repeat it on another worker                      503
 """
 
 from __future__ import annotations

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Final, TextIO, TypeVar
 
 import structlog
 from msgspec import Struct
 
 from moorline_sidecar.config import PurgeSettings
-from moorline_sidecar.errors import OutcomeUnknown, StoreUnavailable
+from moorline_sidecar.errors import OutcomeUnknown, StoreError, StoreUnavailable
 from moorline_sidecar.stores.base import Purge, PurgeKind, SessionStore
 
 BATCH: Final = 1_000
@@ -85,7 +86,7 @@ def plan_of(
 
 
 class _CutShort(Exception):
-    """The time is over, or somebody wants the purge to end."""
+    """The purge has to end before it is complete."""
 
 
 class Purging:
@@ -112,6 +113,7 @@ class Purging:
         self._deleted = dict.fromkeys(PurgeKind, 0)
         self._total: int | None = None
         self._is_complete = False
+        self._failure: StoreError | None = None
         self._started = self._ended = 0.0
 
     @property
@@ -129,13 +131,16 @@ class Purging:
         """Purge.
 
         Raises:
-            StoreUnavailable, OutcomeUnknown: the store stayed away through all tries.
+            StoreUnavailable, OutcomeUnknown: the store stayed away through all tries, or until
+                the purge had to end.
         """
         self._started = self._now()
         try:
             await self._run()
             self._is_complete = True
         except _CutShort:
+            if self._failure is not None:
+                raise self._failure from None
             log.warning("the purge was cut short; the next one goes on")
         finally:
             self._ended = self._now()
@@ -153,7 +158,7 @@ class Purging:
                 await self._delete(each)
 
     async def _count(self, purge: Purge) -> int:
-        return await self._call(lambda: self._store.purgeable(purge, self._plan.limit))
+        return await self._call(partial(self._store.purgeable, purge, self._plan.limit))
 
     async def _delete(self, purge: Purge) -> None:
         while size := self._batch(purge.kind):
@@ -171,14 +176,19 @@ class Purging:
 
     async def _call(self, call: Callable[[], Coroutine[None, None, _T]]) -> _T:
         """Repeated while the store is away: what was applied unnoticed is found done."""
-        pauses = [FIRST_PAUSE_SECONDS * 2**attempt for attempt in range(TRIES - 1)]
-        for pause in pauses:
+        for attempt in range(TRIES):
             try:
-                return await self._within_bounds(call)
+                result = await self._within_bounds(call)
             except (StoreUnavailable, OutcomeUnknown) as error:
-                log.warning("the store is out of reach", why=str(error), next_try_seconds=pause)
-            await self._within_bounds(lambda: asyncio.sleep(pause), finish=0)  # noqa: B023 - awaited here
-        return await self._within_bounds(call)
+                self._failure = error
+                log.warning("the store is out of reach", why=str(error))
+            else:
+                self._failure = None
+                return result
+            if attempt < TRIES - 1:
+                pause = FIRST_PAUSE_SECONDS * 2**attempt
+                await self._within_bounds(partial(asyncio.sleep, pause), finish=0)
+        raise _CutShort
 
     async def _within_bounds(
         self, call: Callable[[], Coroutine[None, None, _T]], finish: float = FINISH_SECONDS

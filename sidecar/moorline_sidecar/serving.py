@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.metadata
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -40,6 +40,9 @@ EXIT_SECONDS: Final = 0.5
 
 IN_FLIGHT_SECONDS: Final = 4.0
 """For requests under way: none takes longer than 3 s."""
+
+CLOSE_SECONDS: Final = 0.5
+"""For the store; everything is saved, or given up, by then."""
 
 ESCAPED: Final = 4
 """A session of `maxBytes` written in `\\u` escapes is up to three times as long, plus its frame."""
@@ -82,29 +85,26 @@ async def serve(
         sessions.core.availability.observe = observation.record_store_call
         plane = await stack.enter_async_context(_data_plane(configuration, sessions, observation))
         administration = Administration(sessions, plane, configuration.purge, version)
-        gate = _gate(configuration)
-        ops = await stack.enter_async_context(
-            Site(operations_application(administration, gate), configuration.ops)
-        )
-        readiness.reason = None
-        data = Address(configuration.listen.host, plane.port)
-        announce(Listening(data=data, health=health.address, ops=ops.address))
         tables = ((SESSIONS, administration.readings), (TRAFFIC, partial(_readings, plane.traffic)))
-        async with asyncio.TaskGroup() as tasks:
+        operations = operations_application(administration, _gate(configuration))
+        async with Site(operations, configuration.ops) as ops, asyncio.TaskGroup() as tasks:
+            data = Address(configuration.listen.host, plane.port)
+            readiness.reason = None
+            announce(Listening(data=data, health=health.address, ops=ops.address))
             tasks.create_task(observation.start(tables))
             await stop.wait()
-        readiness.reason = "shutting down"
-        return await _shut_down(configuration.shutdown_seconds, plane, sessions)
+            until = asyncio.get_running_loop().time() + configuration.shutdown_seconds
+            readiness.reason = "shutting down"
+            log.info("shutting down", unsaved=sessions.unsaved)
+        return await _shut_down(until, plane, sessions)
 
 
-async def _shut_down(seconds: float, plane: DataPlane, sessions: Sessions) -> bool:
-    """Finish what is under way, save what is unsaved; whether that worked in time."""
+async def _shut_down(until: float, plane: DataPlane, sessions: Sessions) -> bool:
+    """Finish what is under way, save what is unsaved; whether that worked by `until`."""
     loop = asyncio.get_running_loop()
-    until = loop.time() + seconds
-    log.info("shutting down", seconds=seconds, unsaved=sessions.unsaved)
     try:
         async with asyncio.timeout_at(until - EXIT_SECONDS):
-            await plane.close(min(IN_FLIGHT_SECONDS, seconds / 2))
+            await plane.close(min(IN_FLIGHT_SECONDS, (until - loop.time()) / 2))
             return await sessions.close(max(0.0, until - loop.time() - SAVE_MARGIN_SECONDS))
     except TimeoutError:
         log.error("the time to shut down is over", unsaved=sessions.unsaved)  # noqa: TRY400 - expected
@@ -121,8 +121,15 @@ async def _store(configuration: Configuration) -> AsyncIterator[SessionStore]:
             server = await stack.enter_async_context(embedded_server())
             uri = SecretText(server.uri)
         store = open_store(configuration.backend, uri, configuration.cluster)
-        stack.push_async_callback(store.close)
+        stack.push_async_callback(_close, store)
         yield store
+
+
+async def _close(store: SessionStore) -> None:
+    """A driver takes its leave of the server, also of one that is away: not for long."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await store.close()
 
 
 @asynccontextmanager

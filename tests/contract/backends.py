@@ -1,7 +1,7 @@
 """The stores that the contract suite runs over. A new one is an opener and a line in BACKENDS."""
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final, TypeAlias
 
@@ -16,7 +16,7 @@ from moorline_sidecar.stores.uri_source import UriSource
 
 DATABASE: Final = "moorline_tests"
 
-Connect: TypeAlias = Callable[[], Awaitable[SessionStore]]
+Connect: TypeAlias = Callable[[], Coroutine[None, None, SessionStore]]
 """Each call is another process's view of the same, at first empty, data."""
 
 Opener: TypeAlias = Callable[[pytest.FixtureRequest], AbstractAsyncContextManager[Connect]]

@@ -17,11 +17,11 @@ from hypothesis.stateful import (
 )
 from moorline_sidecar.domain.session import Reason, Record, Session, Tombstone
 from moorline_sidecar.errors import AlreadyExists
-from moorline_sidecar.stores.base import End, Purge, PurgeKind, SessionStore, Touch, Write
+from moorline_sidecar.stores.base import Purge, PurgeKind, SessionStore, Touch, Write
 from moorline_sidecar.stores.memory import MemoryStore
 
 from tests.contract.backends import BACKENDS
-from tests.contract.sessions import T0, a_session, access_of, changed, write_id
+from tests.contract.sessions import T0, a_session, access_of, an_end, changed, write_id
 
 Answer = TypeVar("Answer")
 
@@ -74,8 +74,25 @@ touches = st.builds(
     last_node=nodes,
     now=times,
 )
+changes = st.fixed_dictionaries(
+    {
+        "principal": principals,
+        "max_idle_ms": idles,
+        "accessed": times,
+        "expiry": expiries,
+        "last_node": nodes,
+    }
+)
+ends = st.fixed_dictionaries(
+    {
+        "now": times,
+        "reason": st.sampled_from(Reason),
+        "renewed_to": st.sampled_from([None, *KEYS]),
+        "grace_until": expiries,
+    }
+)
 purges = st.builds(Purge, kind=st.sampled_from(PurgeKind), before=times, now=times)
-limits = st.integers(1, 4)
+pages = st.tuples(st.sampled_from(["ada", "grace"]), st.one_of(st.none(), keys), st.integers(1, 4))
 
 
 class Comparison(RuleBasedStateMachine):
@@ -103,72 +120,29 @@ class Comparison(RuleBasedStateMachine):
         self.both(lambda store: _insert(store, session))
 
     @precondition(lambda self: self.seen)
-    @rule(
-        data=st.data(),
-        contexts=contexts,
-        principal=principals,
-        max_idle_ms=idles,
-        accessed=times,
-        expiry=expiries,
-        node=nodes,
-    )
-    def write(  # noqa: PLR0913 - one for each field that changes
+    @rule(data=st.data(), contexts=contexts, fields=changes)
+    def write(
         self,
         data: st.DataObject,
         contexts: dict[str, dict[str, int]],
-        principal: str | None,
-        max_idle_ms: int,
-        accessed: int,
-        expiry: int | None,
-        node: str,
+        fields: dict[str, object],
     ) -> None:
-        befores = data.draw(
-            st.lists(st.sampled_from(self.seen), min_size=1, max_size=3, unique_by=_key)
+        seen = st.sampled_from(self.seen)
+        befores = data.draw(st.lists(seen, min_size=1, max_size=3, unique_by=_key))
+        self.send(
+            [
+                changed(before, contexts={**before.contexts, **contexts}, **fields)
+                for before in befores
+            ]
         )
-        writes: list[Write] = [
-            changed(
-                before,
-                contexts={**before.contexts, **contexts},
-                principal=principal,
-                max_idle_ms=max_idle_ms,
-                accessed=accessed,
-                expiry=expiry,
-                last_node=node,
-            )
-            for before in befores
-        ]
-        self.send(writes)
 
     @precondition(lambda self: self.seen)
-    @rule(
-        data=st.data(),
-        by_version=st.booleans(),
-        by_access=st.booleans(),
-        now=times,
-        reason=st.sampled_from(Reason),
-        grace_until=expiries,
-    )
-    def end(  # noqa: PLR0913 - one for each field that matters
-        self,
-        data: st.DataObject,
-        by_version: bool,  # noqa: FBT001 - drawn
-        by_access: bool,  # noqa: FBT001 - drawn
-        now: int,
-        reason: Reason,
-        grace_until: int | None,
-    ) -> None:
+    @rule(data=st.data(), fields=ends)
+    def end(self, data: st.DataObject, fields: dict[str, object]) -> None:
         seen = data.draw(st.sampled_from(self.seen))
-        end = End(
-            key=seen.key,
-            write_id=write_id(),
-            now=now,
-            reason=reason,
-            version=seen.version if by_version else None,
-            access=access_of(seen) if by_access else None,
-            renewed_to="d" if reason is Reason.RENEWED else None,
-            grace_until=grace_until,
-        )
-        self.send([end])
+        version = data.draw(st.sampled_from([None, seen.version]))
+        access = data.draw(st.sampled_from([None, access_of(seen)]))
+        self.send([an_end(seen.key, version=version, access=access, **fields)])
 
     @precondition(lambda self: self.sent)
     @rule(data=st.data())
@@ -183,9 +157,9 @@ class Comparison(RuleBasedStateMachine):
     def settle(self, key: str, origin: str) -> None:
         self.both(lambda store: store.settle(key, origin))
 
-    @rule(key=keys, origin=keys)
-    def discard(self, key: str, origin: str) -> None:
-        self.both(lambda store: store.discard(key, origin))
+    @rule(key=keys, origin=keys, version=st.integers(1, 3))
+    def discard(self, key: str, origin: str, version: int) -> None:
+        self.both(lambda store: store.discard(key, origin, version))
 
     @rule(before=times)
     def drop_grace(self, before: int) -> None:
@@ -209,11 +183,9 @@ class Comparison(RuleBasedStateMachine):
         real, reference = self.ask(lambda store: store.copies(before, 10))
         assert sorted(real, key=_key) == sorted(reference, key=_key)
 
-    @rule(
-        principal=st.sampled_from(["ada", "grace"]), after=st.one_of(st.none(), keys), limit=limits
-    )
-    def look_for_principal(self, principal: str, after: str | None, limit: int) -> None:
-        self.both(lambda store: store.by_principal(principal, after, limit))
+    @rule(page=pages)
+    def look_for_principal(self, page: tuple[str, str | None, int]) -> None:
+        self.both(lambda store: store.by_principal(*page))
 
     @invariant()
     def records_are_the_same(self) -> None:
@@ -264,7 +236,7 @@ def test_a_store_does_what_the_reference_does(backend: str, request: pytest.Fixt
             run_state_machine_as_test(
                 Compared,
                 settings=settings(
-                    max_examples=400,
+                    max_examples=30,
                     stateful_step_count=20,
                     suppress_health_check=list(HealthCheck),
                 ),

@@ -32,14 +32,15 @@ async def test_only_the_copy_of_that_origin_is_settled(store: SessionStore) -> N
 
 
 async def test_a_copy_is_discarded_until_it_is_settled(store: SessionStore) -> None:
-    await inserted(store, "lost", renew_of="origin")
-    await inserted(store, "won", renew_of="origin")
+    await inserted(store, "lost", renew_of="origin", version=3)
+    await inserted(store, "won", renew_of="origin", version=3)
     await store.settle("won", "origin")
 
-    assert not await store.discard("lost", "another origin")
-    assert await store.discard("lost", "origin")
-    assert not await store.discard("lost", "origin")
-    assert not await store.discard("won", "origin")
+    assert not await store.discard("lost", "another origin", 3)
+    assert not await store.discard("lost", "origin", 2)
+    assert await store.discard("lost", "origin", 3)
+    assert not await store.discard("lost", "origin", 3)
+    assert not await store.discard("won", "origin", 3)
 
     assert (await store.load(["lost", "won"])).keys() == {"won"}
 
@@ -52,7 +53,7 @@ async def test_a_copy_is_either_settled_or_discarded(
         await inserted(store, key, renew_of="origin")
 
         settled, discarded = await asyncio.gather(
-            store.settle(key, "origin"), other.discard(key, "origin")
+            store.settle(key, "origin"), other.discard(key, "origin", 1)
         )
 
         assert settled != discarded
@@ -64,7 +65,7 @@ async def test_an_ended_copy_is_neither_settled_nor_discarded(store: SessionStor
     await written(store, an_end("copy"))
 
     assert not await store.settle("copy", "origin")
-    assert not await store.discard("copy", "origin")
+    assert not await store.discard("copy", "origin", 1)
     await stored_tombstone(store, "copy")
 
 
@@ -78,7 +79,7 @@ async def test_copies_that_were_left_behind_are_found(store: SessionStore) -> No
     await written(store, an_end("ended"))
 
     assert await store.copies(T0, 10) == []
-    assert await store.copies(T0 + 1, 10) == [Copy(key="old", origin="origin-1")]
+    assert await store.copies(T0 + 1, 10) == [Copy(key="old", origin="origin-1", version=1)]
     found = await store.copies(T0 + 2, 10)
     assert sorted(copy.key for copy in found) == ["old", "young"]
     assert len(await store.copies(T0 + 2, 1)) == 1

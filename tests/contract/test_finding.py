@@ -84,9 +84,8 @@ async def test_the_sessions_of_a_principal_come_in_pages(store: SessionStore) ->
     assert pages == [["a", "b"], ["c", "d"], ["e"]]
 
 
-async def test_a_principal_has_neither_copies_nor_ended_sessions(store: SessionStore) -> None:
+async def test_the_ended_sessions_of_a_principal_are_not_listed(store: SessionStore) -> None:
     await inserted(store, "alive", principal="ada")
-    await inserted(store, "copy", principal="ada", renew_of="origin")
     await inserted(store, "ended", principal="ada")
     await written(store, an_end("ended"))
     await inserted(store, "renewed", principal="ada")
@@ -94,9 +93,17 @@ async def test_a_principal_has_neither_copies_nor_ended_sessions(store: SessionS
 
     assert [summary.key for summary in await store.by_principal("ada", None, 10)] == ["alive"]
 
+
+async def test_the_copies_of_a_principal_are_listed_as_such(store: SessionStore) -> None:
+    await inserted(store, "alive", principal="ada")
+    await inserted(store, "copy", principal="ada", renew_of="origin")
+
+    found = await store.by_principal("ada", None, 10)
+    assert {summary.key: summary.renew_of for summary in found} == {"alive": None, "copy": "origin"}
+
     await store.settle("copy", "origin")
     found = await store.by_principal("ada", None, 10)
-    assert [summary.key for summary in found] == ["alive", "copy"]
+    assert {summary.key: summary.renew_of for summary in found} == {"alive": None, "copy": None}
 
 
 async def test_a_principal_is_any_text(store: SessionStore) -> None:

@@ -1,14 +1,13 @@
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from moorline_api import BackendType, HintPlacement, SaveMode
-
 from moorline_sidecar.config import (
     Address,
     Configuration,
@@ -24,6 +23,7 @@ from moorline_sidecar.config import (
 from moorline_sidecar.config.document import parse_document
 from moorline_sidecar.errors import ConfigurationError
 
+NO_OPTIONS = Options()
 URI = "mongodb://user:pa55@db/"
 MONGODB = {"backend": {"type": "MongoDB", "mongodb": {}}}
 ENVIRON = {"MOORLINE_WORKER": "node3", "MOORLINE_BACKEND_URI": URI}
@@ -34,18 +34,23 @@ def read(
     document: object = None,
     environ: Mapping[str, str] = ENVIRON,
     hostname: str = "host",
-    **options: Any,
+    options: Options = NO_OPTIONS,
 ) -> Configuration:
     if document is not None:
         file = tmp_path / "cluster.json"
         file.write_text(document if isinstance(document, str) else json.dumps(document))
-        options["config"] = str(file)
-    return read_configuration(Options(**options), environ, hostname)
+        options = msgspec.structs.replace(options, config=str(file))
+    return read_configuration(options, environ, hostname)
 
 
-def mistakes(tmp_path: Path, *args: Any, **kwargs: Any) -> tuple[str, ...]:
+def mistakes(
+    tmp_path: Path,
+    document: object,
+    environ: Mapping[str, str] = ENVIRON,
+    options: Options = NO_OPTIONS,
+) -> tuple[str, ...]:
     with pytest.raises(ConfigurationError) as caught:
-        read(tmp_path, *args, **kwargs)
+        read(tmp_path, document, environ, options=options)
     return caught.value.mistakes
 
 
@@ -138,7 +143,7 @@ def test_every_mistake_is_named_in_one_go(tmp_path: Path) -> None:
         "MOORLINE_BACKEND_URI": URI,
         "MOORLINE_BACKEND_URI_FILE": "/x",
     }
-    found = mistakes(tmp_path, document, environ, listen="7070", ops="a:b:1")
+    found = mistakes(tmp_path, document, environ, Options(listen="7070", ops="a:b:1"))
     assert sorted(mistake.partition(": ")[0] for mistake in found) == [
         "--listen",
         "--ops",
@@ -174,7 +179,7 @@ def test_a_file_of_no_use_is_named(tmp_path: Path, document: str, path: str) -> 
 
 
 def test_a_file_that_is_missing_is_named() -> None:
-    with pytest.raises(ConfigurationError, match="/nowhere/x.json: No such file"):
+    with pytest.raises(ConfigurationError, match=r"/nowhere/x\.json: No such file"):
         read_configuration(Options(config="/nowhere/x.json"), ENVIRON, "host")
 
 
@@ -212,10 +217,8 @@ def test_yaml_means_what_it_says(text: str, value: object) -> None:
 
 @given(st.text(max_size=60))
 def test_a_document_is_read_or_refused(text: str) -> None:
-    try:
+    with suppress(ValueError):
         parse_document(text)
-    except ValueError as error:
-        assert str(error)
 
 
 def test_the_worker_outside_kubernetes_has_a_safe_and_fresh_name(tmp_path: Path) -> None:
@@ -248,7 +251,7 @@ def test_a_worker_that_no_cookie_can_hold_is_refused(tmp_path: Path, worker: str
 def test_purge_and_check_are_no_workers(tmp_path: Path) -> None:
     environ = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "MOORLINE_BACKEND_URI": URI}
     spec = {**MONGODB, "sidecar": {"tokenSecretRef": {"name": "t"}}}
-    assert read(tmp_path, {"spec": spec}, environ, serves=False).worker
+    assert read(tmp_path, {"spec": spec}, environ, options=Options(serves=False)).worker
     assert len(mistakes(tmp_path, {"spec": spec}, environ)) == 2
 
 
@@ -275,7 +278,7 @@ def test_mongodb_needs_a_uri(tmp_path: Path) -> None:
     ],
 )
 def test_the_keys_of_the_connection_secret(
-    tmp_path: Path, reference: Any, keys: tuple[str, ...]
+    tmp_path: Path, reference: object, keys: tuple[str, ...]
 ) -> None:
     spec = {"backend": {"type": "MongoDB", "mongodb": {"connectionSecretRef": reference}}}
     environ = {"MOORLINE_WORKER": "n", "MOORLINE_BACKEND_URI_FILE": "/secret"}
@@ -340,7 +343,9 @@ def test_an_address_is_read_and_written(text: str, address: Address) -> None:
     assert str(address) == text
 
 
-@pytest.mark.parametrize("text", ["", "7070", "host", "::1:7070", "[::1]", "h:65536", "h:-1", "h:x"])
+@pytest.mark.parametrize(
+    "text", ["", "7070", "host", "::1:7070", "[::1]", "h:65536", "h:-1", "h:x"]
+)
 def test_no_address(text: str) -> None:
     with pytest.raises(ValueError, match="write host:port"):
         parse_address(text)
@@ -348,7 +353,7 @@ def test_no_address(text: str) -> None:
 
 def test_the_command_line_overrides_ports(tmp_path: Path) -> None:
     spec = {**MONGODB, "sidecar": {"port": 8070, "healthPort": 8071, "opsPort": 8072}}
-    configuration = read(tmp_path, {"spec": spec}, listen=":0", ops="[::1]:9")
+    configuration = read(tmp_path, {"spec": spec}, options=Options(listen=":0", ops="[::1]:9"))
     assert [str(configuration.listen), str(configuration.health), str(configuration.ops)] == [
         ":0",
         ":8071",

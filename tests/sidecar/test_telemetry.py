@@ -1,9 +1,11 @@
 import io
 import json
 import logging
+import subprocess
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 from typing import Any
@@ -11,18 +13,18 @@ from typing import Any
 import msgspec
 import pytest
 import structlog
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.trace import SpanKind, StatusCode
-
 from moorline_sidecar.sessions.counters import Counters
 from moorline_sidecar.telemetry import configure_logs, short_hash
 from moorline_sidecar.telemetry.instruments import PROCESS, SESSIONS, TRAFFIC
 from moorline_sidecar.telemetry.metrics import Metrics
-from moorline_sidecar.telemetry.otlp import metric_reader, span_processor
+from moorline_sidecar.telemetry.observation import Observation
 from moorline_sidecar.telemetry.process import process_values
 from moorline_sidecar.telemetry.spans import never
 from moorline_sidecar.telemetry.tracing import Tracing
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind, StatusCode
+from structlog.testing import capture_logs
 
 PARENT = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 UNSAMPLED = PARENT[:-2] + b"00"
@@ -50,7 +52,7 @@ def lines(stream: io.StringIO) -> list[dict[str, Any]]:
 
 def test_an_event_is_one_line_of_json() -> None:
     stream = io.StringIO()
-    configure_logs("info", stream, worker="node3")
+    configure_logs("info", {"worker": "node3"}, stream)
     structlog.get_logger().warning("the store is\nout of reach", why="no route", count=3)
     (line,) = lines(stream)
     assert line.pop("time").endswith("Z")
@@ -74,7 +76,7 @@ def test_an_event_is_one_line_of_json() -> None:
 )
 def test_the_level_decides_what_is_written(level: str, expected: list[str]) -> None:
     stream = io.StringIO()
-    configure_logs(level, stream)
+    configure_logs(level, stream=stream)
     logger = structlog.get_logger()
     for method in ("debug", "info", "warning", "error"):
         getattr(logger, method)("something")
@@ -88,7 +90,7 @@ def fail_with_a_secret_in_a_local() -> None:
 
 @pytest.mark.parametrize("stream", [io.StringIO(), Terminal()], ids=["machine", "person"])
 def test_a_traceback_shows_no_local_variables(stream: io.StringIO) -> None:
-    configure_logs("info", stream)
+    configure_logs("info", stream=stream)
     try:
         fail_with_a_secret_in_a_local()
     except ValueError:
@@ -100,7 +102,7 @@ def test_a_traceback_shows_no_local_variables(stream: io.StringIO) -> None:
 
 def test_a_person_gets_text() -> None:
     stream = Terminal()
-    configure_logs("info", stream)
+    configure_logs("info", stream=stream)
     structlog.get_logger().info("listening", address="127.0.0.1:7070")
     assert "listening" in stream.getvalue()
     assert not stream.getvalue().startswith("{")
@@ -108,7 +110,7 @@ def test_a_person_gets_text() -> None:
 
 def test_what_libraries_log_is_told_in_the_same_way() -> None:
     stream = io.StringIO()
-    configure_logs("info", stream)
+    configure_logs("info", stream=stream)
     library = logging.getLogger("pymongo.command")
     library.debug("find {_id: secret}")
     library.info("connected")
@@ -128,7 +130,7 @@ def test_what_libraries_log_is_told_in_the_same_way() -> None:
 
 def test_a_value_of_any_kind_can_be_logged() -> None:
     stream = io.StringIO()
-    configure_logs("info", stream)
+    configure_logs("info", stream=stream)
     structlog.get_logger().info("odd", value=ValueError("x"), number=1.5, items={"a": {1}})
     (line,) = lines(stream)
     assert line["value"] == "x"
@@ -285,7 +287,9 @@ def test_who_traces_nothing_samples_nothing() -> None:
     assert never(PARENT) is None
 
 
-def test_metrics_and_spans_are_pushed_where_that_is_wanted() -> None:
+@contextmanager
+def collector() -> Iterator[tuple[str, list[str]]]:
+    """Where OTLP can be pushed to, and the paths that were."""
     received: list[str] = []
 
     class Collector(BaseHTTPRequestHandler):
@@ -300,22 +304,54 @@ def test_metrics_and_spans_are_pushed_where_that_is_wanted() -> None:
 
     with HTTPServer(("127.0.0.1", 0), Collector) as server:
         Thread(target=server.serve_forever, daemon=True).start()
-        endpoint = f"http://127.0.0.1:{server.server_port}/"
-        metrics = Metrics({}, [metric_reader(endpoint)])
-        traces = Tracing(1, {}, [span_processor(endpoint)])
-        span = traces.sample(None)
+        yield f"http://127.0.0.1:{server.server_port}/", received
+        server.shutdown()
+
+
+async def test_metrics_and_spans_are_pushed_where_that_is_wanted() -> None:
+    with collector() as (endpoint, received):
+        observation = Observation({}, endpoint, 1.0, "mongodb")
+        span = observation.sample(None)
         assert span is not None
         span.end("GET", "/v1/session", 200)
-        traces.close()
-        metrics.close()
-        server.shutdown()
+        await observation.start([(SESSIONS, lambda: {"created": 1})])
+        await observation.close()
     assert sorted(received) == ["/v1/metrics", "/v1/traces"]
 
 
-def test_importing_the_package_does_not_import_opentelemetry() -> None:
-    import subprocess
+async def test_metrics_are_there_once_they_are_up() -> None:
+    observation = Observation({}, None, 1.0, "mongodb")
+    assert observation.sample is never
+    assert observation.exposition() is None
+    observation.record_store_call("load", 1.0, None)
+    await observation.start([(SESSIONS, lambda: {"created": 1})])
+    observation.record_store_call("load", 1.0, None)
+    text = (observation.exposition() or b"").decode()
+    assert "moorline_sessions_created_total 1.0" in text
+    assert 'db_client_operation_duration_seconds_count{db_operation_name="load"' in text
+    await observation.close()
 
-    code = "import moorline_sidecar.telemetry, moorline_sidecar.telemetry.spans, sys; " + (
+
+async def test_without_the_extra_nothing_is_pushed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("trace_exporter", "metric_exporter"):
+        monkeypatch.setitem(sys.modules, f"opentelemetry.exporter.otlp.proto.http.{name}", None)
+    with capture_logs() as told:
+        observation = Observation({}, "http://127.0.0.1:1/", 1.0, "mongodb")
+        assert observation.sample is never
+        await observation.start([])
+        assert observation.exposition()
+        await observation.close()
+    assert len(told) == 1
+    assert "[otlp]" in told[0]["event"]
+
+
+async def test_what_was_never_started_is_closed_at_once() -> None:
+    await Observation({}, None, 0.0, "mongodb").close()
+
+
+def test_a_process_starts_without_opentelemetry() -> None:
+    code = (
+        "import moorline_sidecar.serving, sys; "
         "sys.exit(any(name.startswith('opentelemetry') for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

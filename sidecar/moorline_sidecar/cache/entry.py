@@ -20,8 +20,9 @@ class Entry:
     """A record, and what this worker knows of it.
 
     `record` is what is served: `stored` with the changes that are `unsaved`, in the save modes that
-    have such. `confirmed_at` is the monotonic millisecond at which the store surely held `stored`
-    as its newest; `bodies` are the encoded answers by context, dropped with every new record.
+    have such, or being saved just now (`sending`). `confirmed_at` is the monotonic millisecond at
+    which the store surely held `stored` as its newest. `bodies` are the encoded answers by context,
+    dropped with every new record.
     An entry with unsaved changes must not be evicted.
     """
 
@@ -34,10 +35,14 @@ class Entry:
         "is_over_locally",
         "key",
         "record",
+        "sending",
         "size",
         "stored",
         "times",
         "unsaved",
+        "unsaved_bytes",
+        "unsaved_count",
+        "unsaved_since",
         "used_at",
     )
 
@@ -49,6 +54,10 @@ class Entry:
         self.is_in_main = False
         self.is_over_locally = False
         self.unsaved: list[Asked] = []
+        self.sending: list[Asked] = []
+        self.unsaved_bytes = 0
+        self.unsaved_count = 0
+        self.unsaved_since = 0
         self.used_at = confirmed_at
         self.hold(stored, stored)
 
@@ -59,6 +68,20 @@ class Entry:
         self.bodies: dict[str, Any] = {}
         self.cookie_set = record.cookie_set if isinstance(record, Session) else 0
         self.size = ENTRY_BYTES + OBJECT_FACTOR * _content(record)
+
+    @property
+    def promised(self) -> list[Asked]:
+        """All changes that are served and not surely stored, in order."""
+        return [*self.sending, *self.unsaved]
+
+    @property
+    def is_evictable(self) -> bool:
+        return not self.unsaved and not self.sending
+
+
+def detached(record: Session) -> Entry:
+    """An entry that is only answered with: `record` as it was at one moment."""
+    return Entry(record, times_of(record), 0)
 
 
 def times_of(record: Record) -> Times:

@@ -16,6 +16,9 @@ from moorline_sidecar.cache.entry import Entry
 SMALL_SHARE: Final = 0.1
 """The share of the small queue, as in the paper."""
 
+PASSED_OVER_MAX: Final = 64
+"""Unsaved entries that one eviction looks at: they are few, or the next save makes room."""
+
 FREQUENCY_MAX: Final = 3
 """Two bits, as in the paper: more rounds than that only keep the dead in."""
 
@@ -90,21 +93,26 @@ class L1:
         return entry
 
     def evict(self) -> None:
-        """Drop entries until the bounds hold, or only unsaved ones are left."""
-        passed_over = 0
-        while self._is_over() and passed_over < len(self._entries):
+        """Drop entries until the bounds hold, or only unsaved ones are found."""
+        passed_over: list[Entry] = []
+        while self.is_over and len(passed_over) < PASSED_OVER_MAX:
             entry = self._next_candidate()
             if entry is None:
-                return
-            if entry.unsaved:
-                passed_over += 1
-                self._requeue(entry)
-                continue
-            self._remember_ghost(entry)
-            self.drop(entry.key)
-            self.evictions += 1
+                break
+            if entry.is_evictable:
+                self._remember_ghost(entry)
+                self.drop(entry.key)
+                self.evictions += 1
+            else:
+                self._leave_queue(entry)
+                passed_over.append(entry)
+        for entry in passed_over:
+            entry.is_in_main = True
+            self._main[entry.key] = entry
 
-    def _is_over(self) -> bool:
+    @property
+    def is_over(self) -> bool:
+        """Whether a bound does not hold, because what is unsaved cannot be evicted."""
         return len(self._entries) > self.max_sessions or self.bytes > self.max_bytes
 
     def _next_candidate(self) -> Entry | None:
@@ -129,11 +137,6 @@ class L1:
         frequency = 0 if not entry.is_in_main else entry.frequency - 1
         self._leave_queue(entry)
         entry.frequency = frequency
-        entry.is_in_main = True
-        self._main[entry.key] = entry
-
-    def _requeue(self, entry: Entry) -> None:
-        self._leave_queue(entry)
         entry.is_in_main = True
         self._main[entry.key] = entry
 

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType, structs
 
 from moorline_sidecar.domain.attributes import INTEGER_MAX, INTEGER_MIN, escaped
-from moorline_sidecar.domain.policies import RECENT_KEYS, Policy, expiry_of
+from moorline_sidecar.domain.policies import RECENT_KEYS, Policy, Times, expiry_of
 from moorline_sidecar.domain.session import Json, Session
 from moorline_sidecar.errors import InvalidValue, TooLarge
 
@@ -42,6 +42,11 @@ class Patch(Struct, frozen=True, kw_only=True):
     @property
     def is_about_session(self) -> bool:
         return self.max_idle_ms is not UNSET or self.principal is not UNSET
+
+    @property
+    def size(self) -> int:
+        """The bytes of the attributes that it brings, as JSON."""
+        return len(_encode((self.replace, self.set, self.unset)))
 
     @property
     def is_deferrable(self) -> bool:
@@ -82,19 +87,20 @@ def stamped(  # noqa: PLR0913 each is a fact of its own
     version: int,
     write_id: str,
     policy: Policy,
-    accessed_before: int,
+    times: Times,
     now: int,
+    is_access: bool = True,
 ) -> Session:
-    """The session as this worker writes it now: an access, with a version of its own.
+    """The session as this worker writes it now, with a version of its own.
 
-    `accessed_before` is the newest access that this worker knows, written or not.
+    `times` are those that this worker knows, written or not. A save in the background is no access.
     """
-    accessed = max(now, accessed_before, session.accessed)
+    accessed = max(now, times.own_accessed) if is_access else times.own_accessed
     return structs.replace(
         session,
         version=version,
         write_id=write_id,
-        last_accessed=accessed_before,
+        last_accessed=times.own_accessed if is_access else times.own_last_accessed,
         accessed=accessed,
         expiry=expiry_of(accessed, session.max_idle_ms, session.deadline),
         last_node=policy.worker,

@@ -49,12 +49,15 @@ class Merge(Struct, frozen=True):
         return any(isinstance(verdict, Refusal) for verdict in self.verdicts)
 
 
-def merge(base: Session, asked: Iterable[Asked], max_bytes: int) -> Merge:
+def merge(
+    base: Session, asked: Iterable[Asked], max_bytes: int, unsaved: Sequence[Asked] = ()
+) -> Merge:
     """Apply the changes in order; a refused one changes nothing and leaves the others alone.
 
-    `content` is `base` itself where nothing is to be written.
+    What is `unsaved` comes first: it was accepted before. `content` is `base` itself where nothing
+    is to be written.
     """
-    content = base
+    content = rebased(base, unsaved)
     verdicts: list[Verdict | Refusal] = []
     for ask in asked:
         try:
@@ -67,8 +70,57 @@ def merge(base: Session, asked: Iterable[Asked], max_bytes: int) -> Merge:
 
 
 def rebased(stored: Session, unsaved: Iterable[Asked]) -> Session:
-    """The stored session with what was promised but is not saved yet, whatever its size now."""
-    return merge(stored, unsaved, UNLIMITED).content
+    """The stored session with what was promised but is not saved yet, whatever its size now.
+
+    What the store turns out to have, by its idempotency key, is not applied again.
+    """
+    content = stored
+    for ask in unsaved:
+        key = ask.idempotency_key
+        if key is not None and key in stored.recent:
+            continue
+        content = patched(content, ask.patch, UNLIMITED)
+        if key is not None:
+            content = remembering(content, key)
+    return content
+
+
+def compacted(unsaved: Sequence[Asked]) -> list[Asked]:
+    """The same changes in less room: at most 16 with keys, and one between two of them."""
+    surplus = sum(ask.idempotency_key is not None for ask in unsaved) - RECENT_KEYS
+    compact: list[Asked] = []
+    for ask in unsaved:
+        key = ask.idempotency_key
+        if key is not None:
+            surplus -= 1
+            if surplus < 0:
+                compact.append(ask)
+                continue
+        _append(compact, ask.patch)
+    return compact
+
+
+def _append(compact: list[Asked], patch: Patch) -> None:
+    """Join a change without a key to the one before it, where their contexts allow."""
+    last = compact[-1] if compact else None
+    if last is None or last.idempotency_key is not None or last.patch.context != patch.context:
+        compact.append(Asked(patch=patch))
+    else:
+        compact[-1] = Asked(patch=_joined(last.patch, patch))
+
+
+def _joined(first: Patch, then: Patch) -> Patch:
+    """One patch in place of two deferrable ones of a context."""
+    if then.replace is not None:
+        return then
+    sets = {name: value for name, value in first.set.items() if name not in then.unset}
+    unsets = dict.fromkeys((*first.unset, *then.unset))
+    return Patch(
+        context=first.context,
+        replace=first.replace,
+        set={**sets, **then.set},
+        unset=tuple(name for name in unsets if name not in then.set),
+    )
 
 
 def _judge(base: Session, content: Session, ask: Asked, max_bytes: int) -> tuple[Session, Verdict]:

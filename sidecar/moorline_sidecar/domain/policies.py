@@ -115,6 +115,7 @@ class Times(Struct, gc=False):
     max_idle_ms: int
     own_last_accessed: int = 0
     is_queued: bool = False
+    is_in_flight: bool = False
 
 
 def is_expired(policy: Policy, times: Times, hint: Hint | None, now: int) -> bool:
@@ -128,7 +129,8 @@ def is_expired(policy: Policy, times: Times, hint: Hint | None, now: int) -> boo
         return True
     if holds_newest_access(policy, times, hint):
         return times.own_expiry is not None and times.own_expiry <= now
-    if times.stored_expiry is None:
+    if times.stored_expiry is None or times.own_expiry is None or times.own_expiry > now:
+        # Its own access may be newer than the stored one, which it could not write in an outage.
         return False
     return times.stored_expiry < now - slack(policy, times.max_idle_ms)
 

@@ -11,7 +11,7 @@ from msgspec import structs
 
 from moorline_sidecar.config import PurgeSettings
 from moorline_sidecar.domain.ids import handle_of
-from moorline_sidecar.errors import StoreError
+from moorline_sidecar.errors import StoreError, StoreUnavailable
 from moorline_sidecar.http.instants import instant
 from moorline_sidecar.http.operations import ScavengeResult, Stats, Worker
 from moorline_sidecar.http.protocol import DataPlane
@@ -95,7 +95,8 @@ class Administration:
     async def evict(self, handle: str) -> bool:
         for entry in self._sessions.core.l1:
             if handle_of(entry.key) == handle:
-                await self._sessions.housekeeping.evict(entry)
+                if not await self._sessions.housekeeping.evict(entry):
+                    raise StoreUnavailable("it could not be saved")
                 return True
         return False
 

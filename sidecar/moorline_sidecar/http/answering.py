@@ -127,7 +127,9 @@ class Answerer:
         except Exception as error:  # noqa: BLE001 - the outermost layer
             answer = self._failure(error)
         if isinstance(answer, Response):
-            self._give(answer, request.method, connection)
+            if self.is_ending and not self._queue:
+                connection = CLOSE
+            self._outbox.answer(answer, request.method, connection)
         else:
             self.is_working = self.is_held = True
             self._roster.employ(self._work(request.method, answer, connection))

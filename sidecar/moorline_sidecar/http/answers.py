@@ -28,7 +28,7 @@ class Answers:
         """200 with the session, or 304."""
         facts = self._facts(served, session_id, asking, more=more)
         entry = served.entry
-        if not entry.unsaved and asking.is_known(session_id, entry.stored.version):
+        if entry.is_evictable and asking.is_known(session_id, entry.stored.version):
             return self.renderer.empty(304, entry, facts)
         return self.renderer.session(200, entry, facts)
 
@@ -72,7 +72,7 @@ class Answers:
         """200 with one attribute's value."""
         facts = self._facts(served, session_id, asking)
         entry = served.entry
-        if not entry.unsaved and asking.is_known(session_id, entry.stored.version):
+        if entry.is_evictable and asking.is_known(session_id, entry.stored.version):
             return self.renderer.empty(304, entry, facts)
         return self.renderer.value(entry, facts, value)
 

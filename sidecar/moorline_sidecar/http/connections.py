@@ -45,6 +45,7 @@ class Connection(asyncio.Protocol):
         self._outbox = Outbox(traffic)
         self._answerer = Answerer(application, self._outbox, traffic, roster, self._go_on)
         self._reader = RequestReader(limits, self._answerer)
+        self._feed = self._reader.feed
         self._slice_bytes = slice_bytes(limits)
         self._unread = NOTHING
         self._discarded_bytes = 0
@@ -71,9 +72,11 @@ class Connection(asyncio.Protocol):
             self._unread = memoryview(bytes(self._unread) + data)
             self._go_on()
         else:
-            self._parse(data)
-            if self._outbox.pieces:
-                self._outbox.flush()
+            try:
+                self._feed(data)
+            except Exception as error:  # noqa: BLE001 - the outermost layer
+                self._stop(error)
+            self._outbox.flush()
             answerer = self._answerer
             if answerer.is_held or answerer.is_ending:
                 self._go_on()
@@ -126,24 +129,11 @@ class Connection(asyncio.Protocol):
 
     # One step after the other.
 
-    def _parse(self, piece: bytes | memoryview) -> None:
-        answerer = self._answerer
-        try:
-            self._reader.feed(piece)
-        except Refused as refused:
-            # Behind a last request llhttp finds everything wrong.
-            if not answerer.is_ending:
-                self._traffic.refused += 1
-                answerer.end_with(refused.answer)
-        except Exception as error:  # noqa: BLE001 - `screen` raised: the outermost layer
-            answerer.end_after(error)
-
     def _go_on(self) -> None:
         """Answer what waits, read what has come, and part if that was all."""
         while self._answerer.next_turn() or self._parse_unread():
             pass
-        if self._outbox.pieces:
-            self._outbox.flush()
+        self._outbox.flush()
         is_last = self._answerer.is_ending or self._client_is_done
         if is_last and not self._is_busy() and not self._is_parting:
             self._part()
@@ -154,8 +144,19 @@ class Connection(asyncio.Protocol):
             return False
         piece = self._unread[: self._slice_bytes]
         self._unread = self._unread[self._slice_bytes :]
-        self._parse(piece)
+        try:
+            self._feed(piece)
+        except Exception as error:  # noqa: BLE001 - the outermost layer
+            self._stop(error)
         return True
+
+    def _stop(self, error: Exception) -> None:
+        """Read no more requests, and tell why."""
+        if not isinstance(error, Refused):
+            self._answerer.end_after(error)
+        elif not self._answerer.is_ending:  # behind a last request llhttp finds everything wrong
+            self._traffic.refused += 1
+            self._answerer.end_with(error.answer)
 
     def _part(self) -> None:
         """Let the client read the last answer: closed over unread bytes, it would be lost."""

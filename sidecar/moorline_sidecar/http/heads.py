@@ -3,7 +3,7 @@
 llhttp (strict, as httptools runs it) refuses by itself: obs-fold, spaces before colons, bare CR and
 LF, control characters, bytes outside ASCII in targets, repeated or malformed `Content-Length`,
 `Content-Length` beside `Transfer-Encoding`, versions that never were. It lets pass what is refused
-here: HTTP/0.9 and 2.0, codings other than `chunked`, repeated `Host`, absolute targets.
+here: HTTP/0.9 and 2.0, codings other than `chunked`, repeated `Host`, absolute targets, CONNECT.
 """
 
 from __future__ import annotations
@@ -30,10 +30,6 @@ SINGLE_FIELDS: Final = frozenset(
     }
 )
 """Fields that mean one thing: two of them may be read differently by whoever forwards them."""
-
-# As numbers they are found several times faster.
-SLASH: Final = ord("/")
-HASH: Final = ord("#")
 
 
 class Refused(Exception):
@@ -65,12 +61,8 @@ def repeated(name: bytes, first: bytes, second: bytes) -> bytes:
     return first + (b"; " if name == b"cookie" else b", ") + second
 
 
-def split_target(target: bytes) -> tuple[bytes, bytes]:
-    """Path and query of a target in origin form, still percent-encoded."""
-    if target[0] != SLASH or HASH in target:
-        raise malformed("The target of a request starts with / and has no fragment.")
-    path, _, query = target.partition(b"?")
-    return path, query
+def bad_target() -> Refused:
+    return malformed("The target of a request starts with / and has no fragment; no CONNECT.")
 
 
 def connection_field(version: str, headers: dict[bytes, bytes], *, stays: bool) -> bytes:

@@ -173,9 +173,8 @@ def _gated(gate: Gate) -> Middleware:
 
 def _query(request: web.Request, *known: str) -> Mapping[str, str]:
     """The parameters; one that is unknown or given twice is refused rather than overlooked."""
-    names = list(request.query)
-    for name in names:
-        if name not in known or names.count(name) > 1:
+    for name in request.query:
+        if name not in known or len(request.query.getall(name)) > 1:
             detail = f"{name!r} is no parameter of this route, or is given twice."
             raise InvalidRequest("malformed-request", detail)
     return request.query

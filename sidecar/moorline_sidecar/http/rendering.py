@@ -85,7 +85,7 @@ class Renderer:
     def fields(self, entry: Entry, facts: Facts) -> bytes:
         """The fields of every successful answer about a session."""
         fields = _NO_STORE
-        if entry.unsaved:
+        if not entry.is_evictable:
             fields += b"Moorline-Unsaved: true\r\n"
         else:
             tag = entity_tag(facts.session_id, entry.stored.version)

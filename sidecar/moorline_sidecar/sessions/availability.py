@@ -45,6 +45,8 @@ class Availability:
         self.is_down = False
         self._quiet_until = 0
         self.observe: Observe = _unobserved
+        self.on_loss: Callable[[], None] = _unobserved_loss
+        """Called when the store goes out of reach."""
         self.on_return: Callable[[], Awaitable[int]] | None = None
         """Called when the store is back, before anyone else may call it: writes the times that
         waited, and returns for how many milliseconds nothing is to be ended for idleness."""
@@ -126,8 +128,9 @@ class Availability:
         if not self.is_down:
             self._counters.outages += 1
             log.warning("the store is out of reach", why=why)
-        self.is_down = True
-        self._failed.set()
+            self.is_down = True
+            self._failed.set()
+            self.on_loss()
 
     async def _up(self) -> None:
         if self.on_return is not None:
@@ -143,3 +146,7 @@ class Availability:
 
 def _unobserved(_verb: str, _seconds: float, _failure: str | None) -> None:
     """Nobody measures."""
+
+
+def _unobserved_loss() -> None:
+    """Nobody waits."""

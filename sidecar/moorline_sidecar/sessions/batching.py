@@ -43,13 +43,26 @@ class Batcher(Generic[Item, Result]):
     async def submit(self, key: str, item: Item) -> Result:
         """The result for `item`, or for another item of that key which has not been sent yet."""
         waiting = self._waiting.get(key)
-        if waiting is None:
-            future = asyncio.get_running_loop().create_future()
-            self._waiting[key] = (item, future)
-            self._schedule()
-        else:
-            future = waiting[1]
+        future = self._add(key, item) if waiting is None else waiting[1]
         return await asyncio.shield(future)
+
+    async def submit_alone(self, key: str, item: Item) -> Result:
+        """The result for `item` itself, sent after any other item of its key."""
+        while (waiting := self._waiting.get(key)) is not None:
+            await asyncio.wait([waiting[1]])
+        return await asyncio.shield(self._add(key, item))
+
+    def refuse_waiting(self, error: Exception) -> None:
+        """Fail all that has not been sent."""
+        waiting, self._waiting = self._waiting, {}
+        for _, future in waiting.values():
+            _fail(future, error)
+
+    def _add(self, key: str, item: Item) -> asyncio.Future[Result]:
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._waiting[key] = (item, future)
+        self._schedule()
+        return future
 
     def _schedule(self) -> None:
         if not self._is_scheduled and self._waiting and self._calls < self._in_flight_max:

@@ -12,9 +12,10 @@ from msgspec import structs
 from moorline_sidecar.cache.entry import Entry, times_of
 from moorline_sidecar.cache.l1 import L1
 from moorline_sidecar.domain.ids import Hint
-from moorline_sidecar.domain.merging import rebased
+from moorline_sidecar.domain.merging import Asked, compacted, rebased
 from moorline_sidecar.domain.policies import Policy, Times, expiry_of, is_expired
 from moorline_sidecar.domain.session import Mark, Record, Session, Tombstone
+from moorline_sidecar.errors import StoreUnavailable
 from moorline_sidecar.sessions.availability import Availability
 from moorline_sidecar.sessions.batching import Batcher
 from moorline_sidecar.sessions.clock import Clock
@@ -39,6 +40,10 @@ class Core:
         self._loads: Batcher[str, Record | None] = Batcher(self._load_batch, self.spawn)
         self._confirms: Batcher[str, Mark | None] = Batcher(self._confirm_batch, self.spawn)
         self._writes: Batcher[Write, Outcome] = Batcher(self._write_batch, self.spawn)
+        self.unsaved: dict[str, Entry] = {}
+        """Entries with changes that the store does not hold yet, the oldest first."""
+        self.unsaved_bytes = 0
+        self.availability.on_loss = self._refuse_waiting
 
     def spawn(self, work: Awaitable[Any]) -> asyncio.Task[Any]:
         """Run `work` to its end; `drain` waits for it."""
@@ -56,15 +61,18 @@ class Core:
 
     async def load(self, key: str) -> Record | None:
         """The record as the store holds it now, asked after this call began."""
+        self.availability.check()
         return await self._loads.submit(key, key)
 
     async def confirm(self, key: str) -> Mark | None:
         """The mark as the store holds it now, asked after this call began."""
+        self.availability.check()
         return await self._confirms.submit(key, key)
 
     async def write(self, write: Write) -> Outcome:
         """What became of the write, sent together with others; never two of a key at once."""
-        return await self._writes.submit(write.key, write)
+        self.availability.check()
+        return await self._writes.submit_alone(write.key, write)
 
     async def _load_batch(self, keys: Sequence[str]) -> list[Record | None]:
         self.counters.loads += len(keys)
@@ -81,6 +89,11 @@ class Core:
         self.counters.writes += len(writes)
         self.counters.write_batches += 1
         return await self.availability.call("write", lambda: self.store.write(writes))
+
+    def _refuse_waiting(self) -> None:
+        """What has not been sent when the outage begins surely is not applied."""
+        for batcher in (self._loads, self._confirms, self._writes):
+            batcher.refuse_waiting(StoreUnavailable())
 
     # What the L1 holds
 
@@ -103,7 +116,7 @@ class Core:
         if stored.version >= entry.stored.version:
             merge_times(entry.times, stored)
             if stored.version > entry.stored.version:
-                self.hold(entry, stored, rebased(stored, entry.unsaved))
+                self.hold(entry, stored, rebased(stored, entry.promised))
             entry.confirmed_at = max(entry.confirmed_at, asked_at)
         return entry
 
@@ -145,10 +158,32 @@ class Core:
         if entry is not None:
             self._lose_unsaved(entry)
 
+    def defer(self, entry: Entry, asked: Asked, record: Session) -> None:
+        """Serve a change from here that is to be saved later."""
+        entry.unsaved = compacted([*entry.unsaved, asked])
+        entry.unsaved_count += 1
+        self.note_unsaved(entry)
+        if self.l1.peek(entry.key) is None:
+            self.l1.put(entry)
+        self.hold(entry, entry.stored, record)
+
+    def note_unsaved(self, entry: Entry) -> None:
+        """Account for changes of an entry that have come, or have been saved or lost."""
+        size = sum(ask.patch.size for ask in entry.promised)
+        self.unsaved_bytes += size - entry.unsaved_bytes
+        entry.unsaved_bytes = size
+        if entry.is_evictable:
+            self.unsaved.pop(entry.key, None)
+        elif entry.key not in self.unsaved:
+            entry.unsaved_since = self.clock.monotonic()
+            self.unsaved[entry.key] = entry
+
     def _lose_unsaved(self, entry: Entry) -> None:
         """The session is over: whoever changed it last was told that it was not saved yet."""
-        self.counters.lost_changes += len(entry.unsaved)
-        entry.unsaved.clear()
+        self.counters.lost_changes += entry.unsaved_count
+        entry.unsaved_count = 0
+        entry.unsaved, entry.sending = [], []
+        self.note_unsaved(entry)
 
     def _times_of(self, stored: Record) -> Times:
         times = self.unwritten.get(stored.key)

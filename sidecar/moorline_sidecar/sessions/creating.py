@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Final
 
 from msgspec import UNSET, Struct, structs
 
 from moorline_sidecar.cache.entry import Entry, times_of
 from moorline_sidecar.domain.changes import Patch, patched
+from moorline_sidecar.domain.merging import Asked, merge
 from moorline_sidecar.domain.policies import deadline_of, expiry_of
 from moorline_sidecar.domain.session import Session, Tombstone
-from moorline_sidecar.errors import AlreadyExists, SessionEnded, SessionExists, SessionUnknown
+from moorline_sidecar.errors import (
+    AlreadyExists,
+    Refusal,
+    SessionEnded,
+    SessionExists,
+    SessionUnknown,
+    VersionConflict,
+)
 from moorline_sidecar.sessions.certainty import insert_surely
 from moorline_sidecar.sessions.core import Core
 from moorline_sidecar.sessions.ending import Ending, new_write_id
@@ -29,10 +36,11 @@ REPEATS_MAX: Final = 10_000
 
 
 class Repeat(Struct):
-    """A create under an idempotency key: its id once it is done."""
+    """A create under an idempotency key; perhaps of unknown outcome, until it `is_done`."""
 
     until: int
-    session_id: asyncio.Future[str]
+    session_id: str
+    is_done: bool = False
 
 
 class Creating:
@@ -59,11 +67,11 @@ class Creating:
         if entry is not None and isinstance(entry.record, Tombstone):
             # The purge may have removed it from the store: a dead id is not used again.
             raise SessionEnded(entry.record.reason)
+        if self.unborn(key) is not None:
+            raise SessionExists
         session = self._session(key, patch)
         if self._core.policy.saves_on_create or _is_change(patch):
             return await self._insert(session)
-        if key in self._unborn:
-            raise SessionExists
         return self._remember(session)
 
     def unborn(self, key: str) -> Entry | None:
@@ -84,73 +92,80 @@ class Creating:
         """Forget an unborn session; whether there was one."""
         return self._unborn.pop(key, None) is not None
 
-    async def bear(self, key: str, patch: Patch) -> Entry:
-        """Store an unborn session with its first change.
+    async def bear(self, key: str, asked: Asked) -> Entry:
+        """Store an unborn session with its first change, which counts as its creation.
 
         Raises:
             SessionUnknown: it is gone.
+            SessionExists: an earlier try has stored it, though nobody knew.
             Refusal: the change was refused; the session stays unborn.
         """
         entry = self.unborn(key)
         if entry is None or not isinstance(entry.stored, Session):
             raise SessionUnknown
-        content = patched(entry.stored, patch, self._core.policy.max_session_bytes)
-        now = self._core.clock.now()
-        session = structs.replace(
-            content,
-            version=1,
-            accessed=now,
-            last_saved=now,
-            expiry=expiry_of(now, content.max_idle_ms, content.deadline),
-        )
-        stored = await self._insert(session)
+        merged = merge(entry.stored, [asked], self._core.policy.max_session_bytes)
+        for verdict in merged.verdicts:
+            if isinstance(verdict, VersionConflict):
+                raise VersionConflict(entry)
+            if isinstance(verdict, Refusal):
+                raise verdict
+        stored = await self._insert(self._beginning(merged.content))
         self._unborn.pop(key, None)
         return stored
 
-    def repeat_of(self, idempotency_key: str, context: str) -> Repeat | None:
-        """The create that was made under this key and context within a minute, done or not."""
-        repeat = self._repeats.get((idempotency_key, context))
-        if repeat is None or repeat.until <= self._core.clock.monotonic():
-            return None
-        return repeat
-
-    def remember_repeat(self, idempotency_key: str, context: str) -> Repeat:
-        """A place for the id of a create that begins now."""
+    def repeat_of(self, idempotency_key: str, context: str, session_id: str) -> Repeat:
+        """The create under this key and context: one within the last minute, or a new one."""
         now = self._core.clock.monotonic()
+        place = (idempotency_key, context)
+        known = self._repeats.get(place)
+        if known is not None and known.until > now:
+            return known
         while self._repeats and (
             len(self._repeats) >= REPEATS_MAX or next(iter(self._repeats.values())).until <= now
         ):
             del self._repeats[next(iter(self._repeats))]
-        repeat = Repeat(now + REPEAT_MS, asyncio.get_running_loop().create_future())
-        self._repeats.pop((idempotency_key, context), None)
-        self._repeats[idempotency_key, context] = repeat
+        self._repeats.pop(place, None)
+        repeat = self._repeats[place] = Repeat(now + REPEAT_MS, session_id)
         return repeat
 
     def forget_repeat(self, idempotency_key: str, context: str) -> None:
-        """The create did not happen: the next call makes it."""
+        """The create surely did not happen: the next call makes it."""
         self._repeats.pop((idempotency_key, context), None)
 
     def _session(self, key: str, patch: Patch) -> Session:
         policy = self._core.policy
-        now = self._core.clock.now()
         max_idle_ms = policy.max_idle_ms if patch.max_idle_ms is UNSET else patch.max_idle_ms
-        deadline = deadline_of(policy, now)
         session = Session(
             key=key,
             version=1,
+            created=0,
+            accessed=0,
+            last_accessed=0,
+            max_idle_ms=max_idle_ms,
+            expiry=None,
+            last_node=policy.worker,
+            last_saved=0,
+            cookie_set=0,
+            contexts={patch.context: {}},
+        )
+        return self._beginning(patched(session, patch, policy.max_session_bytes))
+
+    def _beginning(self, session: Session) -> Session:
+        """The session as one that begins now."""
+        now = self._core.clock.now()
+        deadline = deadline_of(self._core.policy, now)
+        return structs.replace(
+            session,
+            version=1,
+            write_id=new_write_id(),
             created=now,
             accessed=now,
             last_accessed=now,
-            max_idle_ms=max_idle_ms,
-            expiry=expiry_of(now, max_idle_ms, deadline),
-            deadline=deadline,
-            last_node=policy.worker,
             last_saved=now,
             cookie_set=now,
-            write_id=new_write_id(),
-            contexts={patch.context: {}},
+            deadline=deadline,
+            expiry=expiry_of(now, session.max_idle_ms, deadline),
         )
-        return patched(session, patch, policy.max_session_bytes)
 
     async def _insert(self, session: Session) -> Entry:
         core = self._core
@@ -163,7 +178,7 @@ class Creating:
         core.counters.created += 1
         self._finding.appeared(session.key)
         entry = core.learn(session, asked_at)
-        await self._principals.end_oldest_above_limit(session.principal, key=session.key)
+        await self._principals.end_oldest_above_limit(entry)
         return entry
 
     async def _refuse_taken(self, key: str) -> None:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final
 
-import msgspec
 import structlog
 from moorline_api import SaveMode
 
 from moorline_sidecar.cache.entry import Entry
 from moorline_sidecar.domain.merging import Asked, Verdict, merge
-from moorline_sidecar.domain.session import Session
-from moorline_sidecar.errors import Overloaded, Refusal, StoreError
+from moorline_sidecar.domain.session import Tombstone
+from moorline_sidecar.errors import (
+    Overloaded,
+    Refusal,
+    SessionEnded,
+    SessionUnknown,
+    StoreError,
+)
 from moorline_sidecar.sessions.core import Core
 from moorline_sidecar.sessions.writing import Writing
 
@@ -24,8 +30,6 @@ SAVES_AT_ONCE: Final = 64
 
 log = structlog.get_logger(__name__)
 
-_encode = msgspec.json.Encoder().encode
-
 
 class Deferring:
     """Keeps changes in the L1, and saves them when their time has come."""
@@ -33,9 +37,6 @@ class Deferring:
     def __init__(self, core: Core, writing: Writing) -> None:
         self._core = core
         self._writing = writing
-        self._since: dict[str, int] = {}
-        self._bytes: dict[str, int] = {}
-        self._bytes_total = 0
 
     def takes(self, asked: Asked) -> bool:
         """Whether this change may wait."""
@@ -44,52 +45,26 @@ class Deferring:
             mode is not SaveMode.WRITE and asked.if_versions is None and asked.patch.is_deferrable
         )
 
-    @property
-    def unsaved(self) -> int:
-        """Sessions with changes that are not saved."""
-        return len(self._since)
-
-    def change(self, entry: Entry, asked: Asked) -> None:
-        """Apply a change to a live entry.
+    def change(self, found: Entry, asked: Asked) -> Entry:
+        """Apply a change to a session that was found alive; the entry that holds it.
 
         Raises:
             Refusal: nothing was changed; Overloaded when too much is unsaved already.
         """
         core = self._core
-        assert isinstance(entry.record, Session)  # noqa: S101 whoever calls has found it alive
+        entry = core.l1.peek(found.key) or found
+        if isinstance(entry.record, Tombstone):
+            raise SessionEnded(entry.record.reason)
         merged = merge(entry.record, [asked], core.policy.max_session_bytes)
         verdict = merged.verdicts[0]
         if isinstance(verdict, Refusal):
             raise verdict
         if verdict is Verdict.REPLAYED or merged.content is entry.record:
-            return
-        size = len(_encode([asked.patch.set, asked.patch.unset, asked.patch.replace]))
-        if self._bytes_total + size > core.policy.unsaved_bytes_max:
+            return entry
+        if core.unsaved_bytes + asked.patch.size > core.policy.unsaved_bytes_max:
             raise Overloaded
-        if core.l1.peek(entry.key) is not entry:
-            # Evicted since it was found: what is unsaved must be in the L1.
-            core.l1.put(entry)
-        entry.unsaved.append(asked)
-        core.hold(entry, entry.stored, merged.content)
-        self._since.setdefault(entry.key, core.clock.monotonic())
-        self._add_bytes(entry.key, size)
-
-    async def save(self, key: str) -> None:
-        """Save what is unsaved of one session.
-
-        Raises:
-            StoreError: it stays unsaved.
-        """
-        since = self._since.pop(key, None)
-        size = self._bytes.pop(key, 0)
-        self._bytes_total -= size
-        try:
-            await self._writing.save(key)
-        finally:
-            entry = self._core.l1.peek(key)
-            if entry is not None and entry.unsaved:
-                self._since.setdefault(key, since or self._core.clock.monotonic())
-                self._add_bytes(key, size)
+        core.defer(entry, asked, merged.content)
+        return entry
 
     async def keep_saving(self) -> None:
         """Save what is due, for ever."""
@@ -100,32 +75,42 @@ class Deferring:
 
     async def save_all(self) -> bool:
         """Save everything once; whether nothing is left."""
-        while keys := list(self._since)[:SAVES_AT_ONCE]:
-            if not await self._save_many(keys):
-                return False
-        return True
+        keys = list(self._core.unsaved)
+        for first in range(0, len(keys), SAVES_AT_ONCE):
+            await self._save_many(keys[first : first + SAVES_AT_ONCE])
+        return not self._core.unsaved
 
-    def _add_bytes(self, key: str, size: int) -> None:
-        self._bytes[key] = self._bytes.get(key, 0) + size
-        self._bytes_total += size
+    async def save(self, key: str) -> None:
+        """Save what is unsaved of one session.
 
-    def _due(self) -> list[str]:
+        Raises:
+            SessionEnded, SessionUnknown: it is over, and what was unsaved with it.
+            StoreError, Refusal: it stays unsaved.
+        """
+        await self._writing.save(key)
+
+    def _due(self) -> Sequence[str]:
         """Keys whose time has come, or that keep a full L1 from evicting."""
         core = self._core
-        is_full = len(core.l1) > core.l1.max_sessions or core.l1.bytes > core.l1.max_bytes
-        if is_full:
-            return list(self._since)[:SAVES_AT_ONCE]
+        if core.l1.is_over:
+            return list(core.unsaved)[:SAVES_AT_ONCE]
         if core.policy.save_mode is SaveMode.SHUTDOWN:
             return []
         before = core.clock.monotonic() - core.policy.save_period_ms
-        return [key for key, since in self._since.items() if since <= before][:SAVES_AT_ONCE]
+        due = (key for key, entry in core.unsaved.items() if entry.unsaved_since <= before)
+        return [key for key, _ in zip(due, range(SAVES_AT_ONCE), strict=False)]
 
-    async def _save_many(self, keys: list[str]) -> bool:
+    async def _save_many(self, keys: Sequence[str]) -> None:
         results = await asyncio.gather(*map(self.save, keys), return_exceptions=True)
-        failures = [result for result in results if isinstance(result, BaseException)]
-        for failure in failures:
-            if not isinstance(failure, StoreError | Refusal):
-                raise failure
+        failures = 0
+        for result in results:
+            match result:
+                case None | SessionEnded() | SessionUnknown():
+                    continue
+                case StoreError() | Refusal():
+                    failures += 1
+                case _:
+                    raise result
         if failures:
-            log.warning("changes could not be saved yet", sessions=len(failures))
-        return not failures
+            log.warning("changes could not be saved yet", sessions=failures)
+        self._core.l1.evict()

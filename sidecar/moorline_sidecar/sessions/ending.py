@@ -10,7 +10,7 @@ from msgspec import Struct
 from moorline_sidecar.cache.entry import Entry
 from moorline_sidecar.domain.ids import Hint
 from moorline_sidecar.domain.session import Reason, Session, Tombstone
-from moorline_sidecar.errors import Overloaded, SessionEnded, SessionUnknown, StoreUnavailable
+from moorline_sidecar.errors import Overloaded, SessionEnded, SessionUnknown, StoreError
 from moorline_sidecar.sessions.certainty import write_surely
 from moorline_sidecar.sessions.core import Core
 from moorline_sidecar.sessions.finding import Finding
@@ -78,7 +78,7 @@ class Ending:
             try:
                 outcome = await self._expire_once(entry)
                 fresh = await self._finding.fetch(entry.key)
-            except StoreUnavailable:
+            except StoreError:
                 entry.is_over_locally = True
                 raise SessionEnded(Reason.EXPIRED) from None
             if outcome is Outcome.APPLIED:

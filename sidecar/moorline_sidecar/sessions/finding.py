@@ -41,6 +41,7 @@ class Finding:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._absent: dict[str, int] = {}
+        self._appearances = 0
 
     def held(self, key: str, hint: Hint | None) -> Entry | None:
         """The entry, if it is served without asking; a tombstone always is."""
@@ -117,10 +118,12 @@ class Finding:
         return core.l1.peek(key) or entry, Source.REVALIDATED
 
     async def _load(self, key: str) -> Entry:
+        appearances = self._appearances
         try:
             return await self.fetch(key)
         except SessionUnknown:
-            self._remember_absence(key)
+            if appearances == self._appearances:
+                self._remember_absence(key)
             raise
 
     async def _settled(self, copy: Session, origin: str) -> Record | None:
@@ -148,4 +151,5 @@ class Finding:
 
     def appeared(self, key: str) -> None:
         """Forget that a key was absent: this worker has just created it."""
+        self._appearances += 1
         self._absent.pop(key, None)

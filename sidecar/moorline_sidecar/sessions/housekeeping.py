@@ -12,7 +12,7 @@ from typing import Final
 
 import structlog
 from moorline_api import Eviction
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from moorline_sidecar.cache.entry import Entry
 from moorline_sidecar.domain.policies import ORPHANED_COPY_MS, slack
@@ -23,7 +23,7 @@ from moorline_sidecar.sessions.deferring import Deferring
 from moorline_sidecar.sessions.ending import Ending, new_write_id
 from moorline_sidecar.sessions.lanes import Lanes
 from moorline_sidecar.sessions.writing import Job
-from moorline_sidecar.stores.base import Copy, End, Expired, Outcome
+from moorline_sidecar.stores.base import Change, Copy, End, Expired, Outcome
 
 BATCH: Final = 200
 """Records in one query where the policy sets no limit."""
@@ -102,15 +102,16 @@ class Housekeeping:
                 if entry.used_at <= before:
                     await self.evict(entry)
 
-    async def evict(self, entry: Entry) -> None:
-        """Drop an entry; saved first. A store that is away keeps it."""
-        if entry.unsaved:
+    async def evict(self, entry: Entry) -> bool:
+        """Drop an entry, saved first; false if that could not be done."""
+        if not entry.is_evictable:
             try:
                 await self._deferring.save(entry.key)
             except (StoreError, Refusal):
-                return
-        if not entry.unsaved:
+                return False
+        if entry.is_evictable:
             self._core.l1.drop(entry.key)
+        return entry.is_evictable
 
     async def _end_known(self) -> int:
         """End the sessions in the L1 whose time is over."""
@@ -155,7 +156,11 @@ class Housekeeping:
             )
             for expired in found
         ]
-        return await asyncio.gather(*map(self._core.write, ends))
+        return await asyncio.gather(*map(self._end_alone, ends))
+
+    async def _end_alone(self, end: End) -> Outcome:
+        async with self._lanes.hold(end.key):
+            return await self._core.write(end)
 
     async def _remove_copies(self) -> int:
         """Settle or remove the copies of renews that were cut short."""
@@ -173,11 +178,23 @@ class Housekeeping:
         """Finish the renew that made the copy, or remove it; whether it was removed."""
         core = self._core
         store = core.store
-        origin = await core.load(copy.origin)
-        if isinstance(origin, Tombstone) and origin.renewed_to == copy.key:
-            await core.availability.call("settle", lambda: store.settle(copy.key, copy.origin))
-            return False
-        return await core.availability.call("discard", lambda: store.discard(copy.key, copy.origin))
+        async with self._lanes.hold(copy.origin):
+            origin = await core.load(copy.origin)
+            if isinstance(origin, Tombstone) and origin.renewed_to == copy.key:
+                await core.availability.call("settle", lambda: store.settle(copy.key, copy.origin))
+                return False
+            if isinstance(origin, Session) and not await self._fence(origin, copy):
+                return False
+        return await core.availability.call(
+            "discard", lambda: store.discard(copy.key, copy.origin, copy.version)
+        )
+
+    async def _fence(self, origin: Session, copy: Copy) -> bool:
+        """Make sure that a swap which is still to come is lost: by the version that it goes by."""
+        if origin.version >= copy.version:
+            return True
+        fenced = structs.replace(origin, version=origin.version + 1, write_id=new_write_id())
+        return await self._core.write(Change(before=origin, after=fenced)) is Outcome.APPLIED
 
     async def _drop_graces(self) -> int:
         core = self._core

@@ -5,21 +5,26 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Final
 
+import structlog
 from moorline_api import WhenReached
 from msgspec import Struct
 
+from moorline_sidecar.cache.entry import Entry
 from moorline_sidecar.domain.ids import handle_of
 from moorline_sidecar.domain.policies import slack
-from moorline_sidecar.domain.session import Reason
-from moorline_sidecar.errors import SessionUnknown, TooManySessions
+from moorline_sidecar.domain.session import Reason, Session
+from moorline_sidecar.errors import SessionUnknown, StoreError, TooManySessions
 from moorline_sidecar.sessions.core import Core
 from moorline_sidecar.sessions.ending import Ending
+from moorline_sidecar.sessions.finding import Finding
 from moorline_sidecar.sessions.lanes import Lanes
 from moorline_sidecar.sessions.writing import Job
 from moorline_sidecar.stores.base import Summary
 
 PAGE: Final = 200
 """Summaries in one query."""
+
+log = structlog.get_logger(__name__)
 
 
 class Page(Struct, frozen=True):
@@ -32,25 +37,24 @@ class Page(Struct, frozen=True):
 class Principals:
     """Asks the store: the principal is kept in the session, so the index cannot outlive it."""
 
-    def __init__(self, core: Core, lanes: Lanes[Job], ending: Ending) -> None:
+    def __init__(self, core: Core, lanes: Lanes[Job], finding: Finding, ending: Ending) -> None:
         self._core = core
         self._lanes = lanes
+        self._finding = finding
         self._ending = ending
 
     async def page(self, principal: str, after: str | None, limit: int) -> Page:
         """Up to `limit` live sessions behind the one whose handle is `after`."""
-        found: list[Summary] = []
-        is_behind = after is None
-        async for summary in self._all(principal):
-            if is_behind and self._lives(summary):
-                found.append(summary)
-            elif handle_of(summary.key) == after:
-                is_behind = True
-            if len(found) > limit:
-                break
-        is_last = len(found) <= limit
-        found = found[:limit]
-        return Page(found, None if is_last or not found else handle_of(found[-1].key))
+        # By handle, so that a page begins behind a session that has ended meanwhile, too.
+        shown = [
+            (handle_of(summary.key), summary)
+            async for summary in self._all(principal)
+            if self._lives(summary)
+        ]
+        behind = sorted(pair for pair in shown if after is None or pair[0] > after)
+        found = behind[:limit]
+        is_last = len(behind) <= limit
+        return Page([summary for _, summary in found], None if is_last else found[-1][0])
 
     async def end_all(self, principal: str, *, handle: str | None, kept: str | None) -> int:
         """End the principal's sessions that began before this call; how many this call ended.
@@ -62,18 +66,20 @@ class Principals:
         ended = 0
         seen: set[str] = set()
         while True:
-            spared = await self._with_successors(kept)
             found = [
                 summary.key
                 async for summary in self._all(principal)
                 if summary.created <= began
-                and summary.key not in spared
                 and summary.key not in seen
                 and (handle is None or handle_of(summary.key) == handle)
             ]
             if not found:
                 return ended
+            # Asked after the listing: what it was renewed to meanwhile is known now.
+            spared = await self._with_successors(kept)
             for key in found:
+                if key in spared:
+                    continue
                 ended += await self._end(key, Reason.ADMIN)
             seen.update(found)
 
@@ -96,25 +102,34 @@ class Principals:
             if others >= policy.principal_max:
                 raise TooManySessions(policy.principal_max)
 
-    async def end_oldest_above_limit(self, principal: str | None, *, key: str) -> None:
-        """End the principal's longest unused sessions above the limit, never the one of `key`."""
+    async def end_oldest_above_limit(self, entry: Entry) -> None:
+        """End what the principal of a session that has just begun has above the limit.
+
+        Those unused for longest go first, and none that was used after this one began: of two
+        logins at once each would end the other. A store that cannot be asked leaves one too many.
+        """
+        session = entry.record
         policy = self._core.policy
         if (
-            not principal
+            not isinstance(session, Session)
+            or not session.principal
             or not policy.principal_max
             or policy.when_reached is not WhenReached.END_OLDEST
         ):
             return
-        others = [
-            summary
-            async for summary in self._all(principal)
-            if summary.key != key and self._lives(summary)
-        ]
-        surplus = len(others) - (policy.principal_max - 1)
-        for summary in sorted(others, key=lambda each: (each.accessed, each.key))[
-            : max(0, surplus)
-        ]:
-            await self._end(summary.key, Reason.LIMIT)
+        began = (entry.times.own_accessed, entry.key)
+        try:
+            others = [
+                (summary.accessed, summary.key)
+                async for summary in self._all(session.principal)
+                if summary.key != entry.key and self._lives(summary)
+            ]
+            surplus = max(0, len(others) - (policy.principal_max - 1))
+            for accessed, key in sorted(others)[:surplus]:
+                if (accessed, key) < began:
+                    await self._end(key, Reason.LIMIT)
+        except StoreError as error:
+            log.warning("the limit of sessions per principal was not kept", why=str(error))
 
     async def _all(self, principal: str) -> AsyncIterator[Summary]:
         store = self._core.store
@@ -126,10 +141,19 @@ class Principals:
                 lambda: store.by_principal(principal, start, PAGE),  # noqa: B023 awaited at once
             )
             for summary in page:
-                yield summary
+                if summary.renew_of is None or await self._has_happened(summary):
+                    yield summary
             if len(page) < PAGE:
                 return
             after = page[-1].key
+
+    async def _has_happened(self, summary: Summary) -> bool:
+        """Whether the renew that made this copy has happened, though nobody has settled it."""
+        try:
+            await self._finding.fetch(summary.key)
+        except SessionUnknown:
+            return False
+        return True
 
     async def _end(self, key: str, reason: Reason) -> bool:
         async with self._lanes.hold(key):

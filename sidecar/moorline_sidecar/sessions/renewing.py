@@ -26,6 +26,7 @@ from moorline_sidecar.errors import (
     SessionExists,
     SessionUnknown,
     StoreError,
+    VersionConflict,
 )
 from moorline_sidecar.sessions.certainty import insert_surely, write_surely
 from moorline_sidecar.sessions.core import Core, served_session
@@ -36,7 +37,8 @@ from moorline_sidecar.sessions.writing import Job, Writing
 from moorline_sidecar.stores.base import End, Outcome
 
 SWAPS_MAX: Final = 5
-"""Each lost swap is another worker's change: more in a row than this is a storm, not a login."""
+"""Each lost swap is another worker's change; more in a row is a storm, not a login. One more try
+finds out that the first one went by a stale copy."""
 
 
 class Renewal(Struct, frozen=True, kw_only=True):
@@ -66,6 +68,7 @@ class Renewing:
         self._ending = ending
         self._writing = writing
         self._key_of = key_of
+        self._under_way: set[str] = set()
 
     async def renew(self, renewal: Renewal) -> tuple[Entry, str]:
         """The new session's entry and its id; the same again for a repeated call.
@@ -78,26 +81,38 @@ class Renewing:
         key = self._key_of(renewal.session_id)
         successor_id = _successor_id(renewal)
         async with self._lanes.hold(key):
-            await self._writing.write_out(key)
-            for attempt in range(SWAPS_MAX):
-                entry = await self._swap(key, successor_id, renewal, is_fresh=attempt > 0)
-                if entry is not None:
-                    return entry, successor_id
+            self._under_way.add(key)
+            try:
+                for attempt in range(SWAPS_MAX + 1):
+                    await self._writing.write_out(key)
+                    entry = await self._swap(key, successor_id, renewal, is_fresh=attempt > 0)
+                    if entry is not None:
+                        return entry, successor_id
+            finally:
+                self._under_way.discard(key)
         raise Overloaded
+
+    def is_under_way(self, key: str) -> bool:
+        """Whether the session is being renewed: a change that is kept now would stay behind."""
+        return key in self._under_way
 
     async def _swap(
         self, key: str, successor_id: str, renewal: Renewal, *, is_fresh: bool
     ) -> Entry | None:
-        """One try; None if another worker changed the session meanwhile."""
+        """One try; None if it is to be repeated on what the store holds now."""
         successor = self._key_of(successor_id)
-        origin = await self._origin(key, renewal.hint, is_fresh=is_fresh)
-        if isinstance(origin.record, Tombstone):
-            if origin.record.renewed_to == successor:
-                return (await self._finding.find(successor, None))[0]
-            raise SessionEnded(origin.record.reason)
+        entry = await self._origin(key, renewal.hint, is_fresh=is_fresh)
+        if isinstance(entry.record, Tombstone):
+            return await self._already_renewed(entry.record, successor)
+        # While this waits, readers and other workers may change what the entry holds.
+        origin = _Origin(entry)
         copy = self._copy(origin, successor, renewal.asked)
-        await self._insert(copy, key)
-        return await self._finish(origin, copy)
+        if isinstance(copy, Refusal):
+            if not is_fresh:
+                return None
+            raise VersionConflict(entry) if isinstance(copy, VersionConflict) else copy
+        placed = await self._placed(copy, origin, is_fresh=is_fresh)
+        return None if placed is None else await self._finish(origin, placed)
 
     async def _origin(self, key: str, hint: Hint | None, *, is_fresh: bool) -> Entry:
         if is_fresh:
@@ -108,36 +123,53 @@ class Renewing:
             return await self._ending.expire(entry, hint)
         return entry
 
-    def _copy(self, origin: Entry, successor: str, asked: Asked) -> Session:
-        assert isinstance(origin.stored, Session)  # noqa: S101 what `_swap` made sure of
+    async def _already_renewed(self, tombstone: Tombstone, successor: str) -> Entry:
+        if tombstone.renewed_to != successor:
+            raise SessionEnded(tombstone.reason)
+        entry, _source = await self._finding.find(successor, None)
+        if isinstance(entry.record, Tombstone):
+            raise SessionEnded(entry.record.reason)
+        return entry
+
+    def _copy(self, origin: _Origin, successor: str, asked: Asked) -> Session | Refusal:
         merged = merge(origin.stored, [asked], self._core.policy.max_session_bytes)
         for verdict in merged.verdicts:
             if isinstance(verdict, Refusal):
-                raise verdict
+                return verdict
         now = self._core.clock.now()
         content = stamped(
             merged.content,
             version=origin.stored.version + 1,
             write_id=new_write_id(),
             policy=self._core.policy,
-            accessed_before=origin.times.own_accessed,
+            times=origin.times,
             now=now,
         )
         return structs.replace(content, key=successor, renew_of=origin.key, cookie_set=now)
 
-    async def _insert(self, copy: Session, origin: str) -> None:
+    async def _placed(self, copy: Session, origin: _Origin, *, is_fresh: bool) -> Session | None:
+        """The copy in the store: this one, or one that another call for the same id has made.
+
+        A copy is never replaced: whoever made it may be about to swap. One that is older than the
+        origin can not be swapped in any more, and is removed.
+        """
         try:
             await insert_surely(self._core, copy)
         except AlreadyExists:
-            # Perhaps our own, from a try that crashed or whose swap was lost.
-            if not await self._discard(copy.key, origin):
+            record = await self._core.load(copy.key)
+            if not isinstance(record, Session) or record.renew_of != origin.key:
+                if not is_fresh:
+                    # The renew may have happened elsewhere: then the origin says so.
+                    return None
                 raise SessionExists from None
-            await insert_surely(self._core, copy)
+            if record.version < copy.version:
+                await self._discard(record, origin.key)
+            return record if record.version == copy.version else None
+        return copy
 
-    async def _finish(self, origin: Entry, copy: Session) -> Entry | None:
-        """The swap itself; the copy is removed if it is lost."""
+    async def _finish(self, origin: _Origin, copy: Session) -> Entry | None:
+        """The swap itself; None if the origin has changed meanwhile."""
         core = self._core
-        assert isinstance(origin.stored, Session)  # noqa: S101 what `_swap` made sure of
         now = core.clock.now()
         grace_ms = core.policy.renew_grace_ms
         end = End(
@@ -150,25 +182,58 @@ class Renewing:
             grace_until=now + grace_ms if grace_ms else None,
         )
         asked_at = core.clock.monotonic()
-        outcome = await write_surely(core, end)
-        if outcome is not Outcome.APPLIED:
-            with contextlib.suppress(StoreError):
-                await self._discard(copy.key, origin.key)
-            if outcome is Outcome.ABSENT:
+        match await write_surely(core, end):
+            case Outcome.APPLIED:
+                core.counters.renewed += 1
+                core.bury(_tombstone(origin, end))
+            case Outcome.CONFLICT:
+                # No swap with this version will succeed any more, so nobody needs the copy.
+                await self._discard(copy, origin.key)
+                return None
+            case Outcome.ABSENT:
+                await self._discard(copy, origin.key)
                 core.forget(origin.key)
                 raise SessionUnknown
-            return None
-        core.counters.renewed += 1
-        core.bury(_tombstone(origin, end))
-        with contextlib.suppress(StoreError):
-            await core.availability.call("settle", lambda: core.store.settle(copy.key, origin.key))
+            case _:
+                return await self._lost(origin, copy)
+        await self._settle(copy, origin.key)
         self._finding.appeared(copy.key)
         return core.learn(structs.replace(copy, renew_of=None), asked_at)
 
-    async def _discard(self, key: str, origin: str) -> bool:
-        return await self._core.availability.call(
-            "discard", lambda: self._core.store.discard(key, origin)
-        )
+    async def _lost(self, origin: _Origin, copy: Session) -> Entry:
+        """Another call ended the origin: perhaps by the very same renew."""
+        entry = await self._finding.fetch(origin.key)
+        record = entry.record
+        if isinstance(record, Tombstone) and record.renewed_to == copy.key:
+            await self._settle(copy, origin.key)
+            return await self._already_renewed(record, copy.key)
+        await self._discard(copy, origin.key)
+        raise SessionEnded(record.reason if isinstance(record, Tombstone) else Reason.RENEWED)
+
+    async def _settle(self, copy: Session, origin: str) -> None:
+        """Should it fail, the first reader does it."""
+        core = self._core
+        with contextlib.suppress(StoreError):
+            await core.availability.call("settle", lambda: core.store.settle(copy.key, origin))
+
+    async def _discard(self, copy: Session, origin: str) -> None:
+        """Should it fail, the scavenge does it."""
+        core = self._core
+        with contextlib.suppress(StoreError):
+            await core.availability.call(
+                "discard", lambda: core.store.discard(copy.key, origin, copy.version)
+            )
+
+
+class _Origin:
+    """The session to renew, as it was when it was looked at."""
+
+    def __init__(self, entry: Entry) -> None:
+        assert isinstance(entry.stored, Session)  # noqa: S101 a tombstone is not renewed
+        self.key = entry.key
+        self.stored = entry.stored
+        self.times = structs.replace(entry.times)
+        self.shown = served_session(entry)
 
 
 def _successor_id(renewal: Renewal) -> str:
@@ -179,18 +244,16 @@ def _successor_id(renewal: Renewal) -> str:
     return new_id()
 
 
-def _tombstone(origin: Entry, end: End) -> Tombstone:
-    session = served_session(origin)
-    assert session is not None  # noqa: S101 a tombstone is not renewed
+def _tombstone(origin: _Origin, end: End) -> Tombstone:
     return Tombstone(
         key=end.key,
-        version=session.version + 1,
-        created=session.created,
-        accessed=session.accessed,
+        version=origin.stored.version + 1,
+        created=origin.stored.created,
+        accessed=origin.times.own_accessed,
         invalidated=end.now,
         reason=end.reason,
         write_id=end.write_id,
         renewed_to=end.renewed_to,
         grace_until=end.grace_until,
-        grace=session if end.grace_until is not None else None,
+        grace=origin.shown if end.grace_until is not None else None,
     )

@@ -7,6 +7,7 @@ awaitable.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable
 from typing import Final, Self
 
@@ -14,20 +15,22 @@ import structlog
 from moorline_api import Eviction, OnOutage, OnShutdown, SaveMode
 from msgspec import UNSET, Struct
 
-from moorline_sidecar.cache.entry import Entry, times_of
+from moorline_sidecar.cache.entry import Entry, detached
 from moorline_sidecar.domain.ids import Hint, hashed_key, plain_key
 from moorline_sidecar.domain.merging import Asked
 from moorline_sidecar.domain.policies import Policy, grace_session, touch_period
 from moorline_sidecar.domain.session import Reason, Session, Tombstone
 from moorline_sidecar.errors import (
+    OutcomeUnknown,
     SessionEnded,
+    SessionExists,
     SessionUnknown,
     ShuttingDown,
     StoreError,
 )
 from moorline_sidecar.sessions.clock import Clock, StoreClock
 from moorline_sidecar.sessions.core import Core
-from moorline_sidecar.sessions.creating import Creating
+from moorline_sidecar.sessions.creating import Creating, Repeat
 from moorline_sidecar.sessions.deferring import Deferring
 from moorline_sidecar.sessions.ending import Ending
 from moorline_sidecar.sessions.finding import Finding, Source
@@ -73,7 +76,7 @@ class Sessions:
         self._touching = Touching(core)
         self._writing = Writing(core, lanes, self._finding, self._ending)
         self._deferring = Deferring(core, self._writing)
-        self.principals = Principals(core, lanes, self._ending)
+        self.principals = Principals(core, lanes, self._finding, self._ending)
         self._creating = Creating(core, self._finding, self._ending, self.principals)
         self._renewing = Renewing(
             core, lanes, self._finding, self._ending, self._writing, self.key_of
@@ -125,7 +128,7 @@ class Sessions:
         if is_urgent:
             await self._touching.write_now(entry)
         await self._evict_after_request(entry)
-        return Served(entry, source)
+        return _alive(Served(entry, source))
 
     async def _live(self, entry: Entry, hint: Hint | None) -> Entry:
         """The entry, which is not expired; a tombstone as it is."""
@@ -140,10 +143,13 @@ class Sessions:
         if session is None:
             raise SessionEnded(tombstone.reason)
         successor = await self._ending.last_successor(tombstone)
-        if successor is None or isinstance(successor.record, Tombstone):
+        if (
+            successor is None
+            or isinstance(successor.record, Tombstone)
+            or self.core.is_over(successor, None)
+        ):
             raise SessionEnded(tombstone.reason)
-        entry = Entry(session, times_of(session), 0)
-        return Served(entry, Source.BYPASS, was_renewed=True)
+        return Served(detached(session), Source.BYPASS, was_renewed=True)
 
     # Creating and changing
 
@@ -158,26 +164,30 @@ class Sessions:
         """
         self._check_open()
         key = asked.idempotency_key
-        context = asked.patch.context
         if key is None or not remembered:
             return await self._create(session_id, asked), session_id
-        repeat = self._creating.repeat_of(key, context)
-        if repeat is not None:
-            known_id = await asyncio.shield(repeat.session_id)
-            served = await self._read(self.key_of(known_id), None, is_access=True)
-            return served, known_id
-        repeat = self._creating.remember_repeat(key, context)
-        try:
-            served = await self._create(session_id, asked)
-        except BaseException as error:
-            self._creating.forget_repeat(key, context)
-            repeat.session_id.set_exception(
-                error if isinstance(error, Exception) else SessionUnknown()
-            )
-            repeat.session_id.exception()
-            raise
-        repeat.session_id.set_result(session_id)
-        return served, session_id
+        context = asked.patch.context
+        repeat = self._creating.repeat_of(key, context, session_id)
+        async with self._lanes.hold(self.key_of(repeat.session_id)):
+            if repeat.is_done:
+                return await self._read_repeat(repeat)
+            try:
+                served = await self._create(repeat.session_id, asked)
+            except OutcomeUnknown:
+                # The next call tries the same id, and finds out.
+                raise
+            except SessionExists:
+                repeat.is_done = True
+                return await self._read_repeat(repeat)
+            except BaseException:
+                self._creating.forget_repeat(key, context)
+                raise
+            repeat.is_done = True
+            return served, repeat.session_id
+
+    async def _read_repeat(self, repeat: Repeat) -> tuple[Served, str]:
+        served = await _resolved(self.read(self.key_of(repeat.session_id), None))
+        return served, repeat.session_id
 
     async def _create(self, session_id: str, asked: Asked) -> Served:
         entry = await self._creating.create(self.key_of(session_id), asked.patch)
@@ -193,12 +203,15 @@ class Sessions:
         self._check_open()
         if self._creating.unborn(key) is not None:
             return await self._change_unborn(key, asked)
+        self.core.availability.check()
         if asked.patch.is_empty and asked.if_versions is None:
-            return await self._changed_nothing(key, hint)
+            return await self._live_for_change(key, hint)
         if self._deferring.takes(asked):
-            served = await self._live_for_change(key, hint)
-            self._deferring.change(served.entry, asked)
-            return served
+            found = await self._live_for_change(key, hint)
+            if self._renewing.is_under_way(key):
+                async with self._lanes.hold(key):
+                    pass
+            return Served(self._deferring.change(found.entry, asked), Source.BYPASS)
         return await self._change_through(key, asked, hint)
 
     async def complete(self, key: str, asked: Asked, hint: Hint | None) -> Served:
@@ -207,39 +220,40 @@ class Sessions:
             served = await _resolved(self.read(key, hint))
         else:
             served = await self.change(key, asked, hint)
-        if served.entry.unsaved and self.policy.save_mode is SaveMode.COMPLETE:
+        if key in self.core.unsaved and self.policy.save_mode is SaveMode.COMPLETE:
             await self._deferring.save(key)
+            return _alive(Served(self.core.l1.peek(key) or served.entry, served.source))
         return served
 
     async def renew(self, renewal: Renewal) -> tuple[Served, str]:
         """The session under its new id, and that id."""
         self._check_open()
-        unborn = self._creating.unborn(self.key_of(renewal.session_id))
-        if unborn is not None:
+        self.core.availability.check()
+        key = self.key_of(renewal.session_id)
+        if self._creating.unborn(key) is not None:
             raise SessionUnknown
         principal = renewal.asked.patch.principal
         if principal is not UNSET:
-            await self.principals.refuse_above_limit(principal, key=self.key_of(renewal.session_id))
+            await self.principals.refuse_above_limit(principal, key=key)
         entry, new_id = await self._renewing.renew(renewal)
         if principal is not UNSET:
-            await self.principals.end_oldest_above_limit(principal, key=self.key_of(new_id))
-        return Served(await self._live(entry, None), Source.BYPASS), new_id
+            await self.principals.end_oldest_above_limit(entry)
+        return _alive(Served(await self._live(entry, None), Source.BYPASS)), new_id
 
     async def _change_unborn(self, key: str, asked: Asked) -> Served:
         if asked.patch.is_empty:
             return await self._read(key, None, is_access=True)
         async with self._lanes.hold(key):
             if self._creating.unborn(key) is not None:
-                entry = await self._creating.bear(key, asked.patch)
-                return Served(entry, Source.BYPASS, is_born=True)
+                try:
+                    entry = await self._creating.bear(key, asked)
+                    return Served(entry, Source.BYPASS, is_born=True)
+                except SessionExists:
+                    self._creating.forget(key)
         return await self.change(key, asked, None)
-
-    async def _changed_nothing(self, key: str, hint: Hint | None) -> Served:
-        return await self._live_for_change(key, hint)
 
     async def _live_for_change(self, key: str, hint: Hint | None) -> Served:
         """A live session as a read finds it, but none in its grace."""
-        self.core.availability.check()
         served = await _resolved(self.read(key, hint))
         if served.was_renewed:
             raise SessionEnded(Reason.RENEWED)
@@ -251,9 +265,12 @@ class Sessions:
             await self.principals.refuse_above_limit(principal, key=key)
         entry = await self._writing.change(key, asked, hint)
         if principal is not UNSET:
-            await self.principals.end_oldest_above_limit(principal, key=key)
+            await self.principals.end_oldest_above_limit(entry)
+        served = Served(entry, Source.BYPASS)
+        if asked.patch.is_empty:
+            return await self._touched(entry, Source.BYPASS, is_urgent=self._touching.access(entry))
         await self._evict_after_request(entry)
-        return Served(entry, Source.BYPASS)
+        return served
 
     # Ending
 
@@ -264,8 +281,11 @@ class Sessions:
             SessionUnknown: there was never such a session, or it was purged.
         """
         self._check_open()
-        if self._creating.forget(key):
-            return True
+        if self._creating.unborn(key) is not None:
+            async with self._lanes.hold(key):
+                if self._creating.forget(key):
+                    return True
+        self.core.availability.check()
         has_ended = False
         next_key: str | None = key
         while next_key is not None:
@@ -327,29 +347,31 @@ class Sessions:
     @property
     def unsaved(self) -> int:
         """Sessions with changes that the store does not hold yet."""
-        return self._deferring.unsaved
+        return len(self.core.unsaved)
 
     async def _save_everything(self) -> bool:
         try:
             self.core.availability.check()
             if self.policy.on_shutdown is OnShutdown.INVALIDATE:
                 return await self._invalidate_everything()
-            if not await self._deferring.save_all():
-                return False
+            is_saved = await self._deferring.save_all()
             await self._touching.flush()
         except StoreError:
             return False
-        return True
+        return is_saved
 
     async def _invalidate_everything(self) -> bool:
         live = [entry.key for entry in self.core.l1 if isinstance(entry.record, Session)]
-        results = await asyncio.gather(
-            *(self._ending.end(key, Reason.SHUTDOWN) for key in live), return_exceptions=True
-        )
+        results = await asyncio.gather(*map(self._shut_down, live), return_exceptions=True)
         return not any(isinstance(result, StoreError) for result in results)
 
+    async def _shut_down(self, key: str) -> None:
+        async with self._lanes.hold(key):
+            with contextlib.suppress(SessionUnknown):
+                await self._ending.end(key, Reason.SHUTDOWN)
+
     def _report_loss(self) -> None:
-        lost = sum(len(entry.unsaved) for entry in self.core.l1)
+        lost = sum(entry.unsaved_count for entry in self.core.unsaved.values())
         self.core.counters.lost_changes += lost
         log.error(
             "the store stayed away until the end",
@@ -389,3 +411,15 @@ class Sessions:
 
 async def _resolved(answer: Served | Awaitable[Served]) -> Served:
     return answer if isinstance(answer, Served) else await answer
+
+
+def _alive(served: Served) -> Served:
+    """What was served, unless it has ended while this request waited.
+
+    Raises:
+        SessionEnded: it has.
+    """
+    record = served.entry.record
+    if isinstance(record, Tombstone):
+        raise SessionEnded(record.reason)
+    return served

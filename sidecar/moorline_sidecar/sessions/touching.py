@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 from collections.abc import Sequence
 from typing import Final
@@ -49,17 +50,15 @@ class Touching:
         period = touch_period(core.policy, times.max_idle_ms)
         if is_urgent(times, period):
             return True
-        if not times.is_queued and times.own_accessed > times.stored_accessed:
+        is_waiting = times.is_queued or times.is_in_flight
+        if not is_waiting and times.own_accessed > times.stored_accessed:
             self._queue(entry.key, times, max(0, times.stored_accessed + period - now))
         return False
 
     async def write_now(self, entry: Entry) -> None:
         """Write an entry's times before they are answered; an outage lets the answer go on."""
-        try:
+        with contextlib.suppress(StoreError):
             await self._flush([(entry.key, entry.times)])
-        except StoreError:
-            if not entry.times.is_queued:
-                self._queue(entry.key, entry.times, 0)
 
     async def keep_flushing(self) -> None:
         """Write what is due, for ever."""
@@ -79,11 +78,13 @@ class Touching:
         Raises:
             StoreError: it could not be done; what is left stays queued.
         """
-        while batch := self._take(due_only=due_only):
+        # What comes while this is done waits for the next time.
+        waiting = self._take(due_only=due_only)
+        for first in range(0, len(waiting), BATCH_MAX):
             try:
-                await self._flush(batch, directly=directly)
+                await self._flush(waiting[first : first + BATCH_MAX], directly=directly)
             except BaseException:
-                for key, times in batch:
+                for key, times in waiting[first + BATCH_MAX :]:
                     self._queue(key, times, 0)
                 raise
 
@@ -93,10 +94,10 @@ class Touching:
         heapq.heappush(self._due, (self._core.clock.monotonic() + in_ms, key))
 
     def _take(self, *, due_only: bool) -> list[tuple[str, Times]]:
-        """The next batch, out of the queue."""
+        """What waits, or is due, out of the queue."""
         now = self._core.clock.monotonic()
         batch: list[tuple[str, Times]] = []
-        while self._due and len(batch) < BATCH_MAX and (not due_only or self._due[0][0] <= now):
+        while self._due and (not due_only or self._due[0][0] <= now):
             _, key = heapq.heappop(self._due)
             times = self._core.unwritten.get(key)
             if times is None or not times.is_queued:
@@ -113,6 +114,8 @@ class Touching:
         core = self._core
         sent = {key: self._touch(key, times) for key, times in batch}
         asked_at = core.clock.monotonic()
+        for _, times in batch:
+            times.is_in_flight = True
 
         async def write_and_look() -> dict[str, Mark]:
             await core.store.touch(list(sent.values()))
@@ -123,9 +126,16 @@ class Touching:
                 marks = await write_and_look()
             else:
                 marks = await core.availability.call("touch", write_and_look)
-        except OutcomeUnknown as error:
-            # Writing times twice does no harm.
-            raise StoreUnavailable from error
+        except BaseException as error:
+            for key, times in batch:
+                times.is_in_flight = False
+                self._queue(key, times, 0)
+            if isinstance(error, OutcomeUnknown):
+                # Writing times twice does no harm.
+                raise StoreUnavailable from error
+            raise
+        for _, times in batch:
+            times.is_in_flight = False
         core.counters.touches += len(sent)
         core.counters.touch_batches += 1
         for key, touch in sent.items():
@@ -149,7 +159,7 @@ class Touching:
         entry = core.l1.peek(key)
         if mark is None or not mark.is_valid:
             if entry is not None and isinstance(entry.record, Session):
-                core.l1.drop(key)
+                core.forget(key)
             return
         times = times if times is not None else entry.times if entry is not None else None
         if times is not None:
@@ -163,5 +173,5 @@ class Touching:
         if entry is not None and isinstance(entry.record, Session):
             if mark.version == entry.stored.version:
                 entry.confirmed_at = max(entry.confirmed_at, asked_at)
-            elif mark.version > entry.stored.version and not entry.unsaved:
+            elif mark.version > entry.stored.version and entry.is_evictable:
                 core.l1.drop(key)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 from collections.abc import Sequence
 from typing import Final
 
 from msgspec import Struct
 
-from moorline_sidecar.cache.entry import Entry
+from moorline_sidecar.cache.entry import Entry, detached
 from moorline_sidecar.domain.changes import content_size, stamped
 from moorline_sidecar.domain.ids import Hint
-from moorline_sidecar.domain.merging import Asked, Merge, Verdict, merge, rebased
+from moorline_sidecar.domain.merging import Asked, Merge, Verdict, compacted, merge
 from moorline_sidecar.domain.session import Session, Tombstone
 from moorline_sidecar.errors import (
     MoorlineError,
@@ -21,7 +20,6 @@ from moorline_sidecar.errors import (
     Overloaded,
     Refusal,
     SessionEnded,
-    SessionUnknown,
     TooLarge,
     VersionConflict,
 )
@@ -39,17 +37,17 @@ BACKOFF_MAX_SECONDS: Final = 0.03
 
 
 class Job(Struct, eq=False):
-    """A change that waits for its write; `entry` is what came of it."""
+    """A change that waits for its write; `record` is what came of it, in `entry` at that moment."""
 
     asked: Asked
     hint: Hint | None
     entry: Entry | None = None
+    record: Session | None = None
     error: MoorlineError | None = None
-    is_replay: bool = False
 
     @property
     def is_done(self) -> bool:
-        return self.entry is not None or self.error is not None
+        return self.record is not None or self.error is not None
 
 
 class Writing:
@@ -76,25 +74,24 @@ class Writing:
                 await self._work_off(key, self._lanes.take(key))
         if job.error is not None:
             raise job.error
-        if job.entry is None:
+        if job.entry is None or job.record is None:
             raise OutcomeUnknown
-        return job.entry
+        # Others may have gone on with the session since: the answer is about this change.
+        return job.entry if job.entry.record is job.record else detached(job.record)
 
     async def save(self, key: str) -> None:
-        """Write what is unsaved of a session; nothing to do if it has ended.
+        """Write what is unsaved of a session.
 
         Raises:
-            StoreUnavailable, OutcomeUnknown: it stays unsaved.
+            SessionEnded, SessionUnknown: it is over, and what was unsaved with it.
+            StoreError, Refusal: it stays unsaved.
         """
         async with self._lanes.hold(key):
-            # An ended session takes what was unsaved with it; the L1 has counted that.
-            with contextlib.suppress(SessionEnded, SessionUnknown):
-                await self.write_out(key)
+            await self.write_out(key)
 
     async def write_out(self, key: str) -> None:
         """Write what is unsaved; for those who hold the lane."""
-        entry = self._core.l1.peek(key)
-        if entry is not None and entry.unsaved:
+        if key in self._core.unsaved:
             await self._write(key, [])
 
     async def _work_off(self, key: str, jobs: list[Job]) -> None:
@@ -115,26 +112,28 @@ class Writing:
         attempt = 0
         while True:
             base = await self._base(key, jobs, is_fresh=is_fresh)
-            stored, unsaved = base.stored, list(base.unsaved)
+            stored = base.stored
             assert isinstance(stored, Session)  # noqa: S101 what `_base` promises
-            asked = [*unsaved, *(job.asked for job in jobs)]
-            merged = merge(stored, asked, self._core.policy.max_session_bytes)
-            if merged.has_refusals and not is_fresh:
+            merged = merge(
+                stored,
+                [job.asked for job in jobs],
+                self._core.policy.max_session_bytes,
+                base.unsaved,
+            )
+            is_written = merged.content is not stored
+            if not is_fresh and (merged.has_refusals or not is_written):
+                # A stale copy must not decide about what the store then does not check.
                 is_fresh = True
                 continue
-            if merged.content is not stored:
-                held = await self._send(base, merged.content, len(unsaved))
+            if is_written:
+                held = await self._send(base, merged.content, is_access=bool(jobs))
                 if held is None:
                     await self._back_off(attempt, until)
                     attempt += 1
                     is_fresh = True
                     continue
                 base = held
-            elif unsaved:
-                # All of it had been written before, under the same idempotency keys.
-                del base.unsaved[: len(unsaved)]
-                self._core.hold(base, stored, rebased(stored, base.unsaved))
-            _hand_out(base, jobs, merged, len(unsaved))
+            _hand_out(base, jobs, merged)
             return
 
     async def _base(self, key: str, jobs: Sequence[Job], *, is_fresh: bool) -> Entry:
@@ -154,7 +153,7 @@ class Writing:
             raise SessionEnded(entry.stored.reason)
         return entry
 
-    async def _send(self, base: Entry, content: Session, unsaved_count: int) -> Entry | None:
+    async def _send(self, base: Entry, content: Session, *, is_access: bool) -> Entry | None:
         """The entry after the write; None if the session is not what `base` holds (any more)."""
         core = self._core
         stored = base.stored
@@ -164,19 +163,37 @@ class Writing:
             version=stored.version + 1,
             write_id=new_write_id(),
             policy=core.policy,
-            accessed_before=base.times.own_accessed,
+            times=base.times,
             now=core.clock.now(),
+            is_access=is_access,
         )
+        # What is deferred from now on is not in this write.
+        base.sending, base.unsaved = base.unsaved, []
+        sent_count = base.unsaved_count
         asked_at = core.clock.monotonic()
-        match await write_surely(core, Change(before=stored, after=after)):
+        try:
+            outcome = await write_surely(core, Change(before=stored, after=after))
+        except BaseException:
+            self._keep_unsaved(base)
+            raise
+        match outcome:
             case Outcome.APPLIED:
-                del base.unsaved[:unsaved_count]
+                base.sending = []
+                base.unsaved_count -= sent_count
+                core.note_unsaved(base)
                 return core.learn(after, asked_at)
-            case Outcome.TOO_LARGE:
-                raise TooLarge(content_size(content.contexts), core.policy.max_session_bytes)
             case Outcome.CONFLICT:
                 core.counters.conflicts += 1
+        self._keep_unsaved(base)
+        if outcome is Outcome.TOO_LARGE:
+            raise TooLarge(content_size(content.contexts), core.policy.max_session_bytes)
         return None
+
+    def _keep_unsaved(self, entry: Entry) -> None:
+        """What was not saved waits for the next write, before what came meanwhile."""
+        entry.unsaved = compacted(entry.promised)
+        entry.sending = []
+        self._core.note_unsaved(entry)
 
     async def _back_off(self, attempt: int, until: int) -> None:
         """Let the other worker finish; the first retry is at once.
@@ -190,9 +207,10 @@ class Writing:
             await asyncio.sleep(random.uniform(0, min(BACKOFF_MAX_SECONDS, 0.002 * 2**attempt)))  # noqa: S311 jitter
 
 
-def _hand_out(entry: Entry, jobs: Sequence[Job], merged: Merge, unsaved_count: int) -> None:
+def _hand_out(entry: Entry, jobs: Sequence[Job], merged: Merge) -> None:
     """Tell every job what became of it; those that must wait for another write stay undone."""
-    for job, verdict in zip(jobs, merged.verdicts[unsaved_count:], strict=True):
+    assert isinstance(entry.record, Session)  # noqa: S101 it was found alive or just written
+    for job, verdict in zip(jobs, merged.verdicts, strict=True):
         match verdict:
             case Verdict.LATER:
                 continue
@@ -202,7 +220,7 @@ def _hand_out(entry: Entry, jobs: Sequence[Job], merged: Merge, unsaved_count: i
                 job.error = verdict
             case Verdict.REPLAYED | Verdict.MERGED:
                 job.entry = entry
-                job.is_replay = verdict is Verdict.REPLAYED
+                job.record = entry.record
 
 
 def _fail(jobs: Sequence[Job], error: MoorlineError) -> None:

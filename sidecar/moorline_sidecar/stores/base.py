@@ -114,16 +114,18 @@ class Copy(Struct, frozen=True, kw_only=True):
 
     key: str
     origin: str
+    version: int
 
 
 class Summary(Struct, frozen=True, kw_only=True):
-    """A live session as a listing shows it."""
+    """A live session as a listing shows it; with `renew_of` it is a copy that is not settled."""
 
     key: str
     created: int
     accessed: int
     expiry: int | None
     last_node: str
+    renew_of: str | None = None
 
 
 class PurgeKind(enum.Enum):
@@ -169,8 +171,8 @@ class SessionStore(Protocol):
     async def settle(self, key: str, origin: str) -> bool:
         """Make the copy of `origin` under `key` a session of its own; false if it is none."""
 
-    async def discard(self, key: str, origin: str) -> bool:
-        """Delete the copy of `origin` under `key`; false if it is none (any more)."""
+    async def discard(self, key: str, origin: str, version: int) -> bool:
+        """Delete the copy of `origin` under `key` if it has this version; false if it is none."""
 
     async def expired(self, before: int, limit: int) -> list[Expired]:
         """Sessions with a stored expiry before it, oldest first, up to `limit`; no copies.
@@ -185,7 +187,7 @@ class SessionStore(Protocol):
         """Remove what tombstones with `grace_until` before it kept; how many, at most `limit`."""
 
     async def by_principal(self, principal: str, after: str | None, limit: int) -> list[Summary]:
-        """Up to `limit` live sessions of `principal`, keys above `after`, by key; no copies."""
+        """Up to `limit` sessions of `principal` with a key above `after`, by key; copies too."""
 
     async def purge(self, purge: Purge, limit: int) -> int:
         """Delete up to `limit` records; how many were deleted. 0: none is left."""

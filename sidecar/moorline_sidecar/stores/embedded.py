@@ -53,6 +53,11 @@ class EmbeddedServer:
     def uri(self) -> str:
         return f"mongodb://{HOST}:{self._port}/"
 
+    @property
+    def pid(self) -> int | None:
+        """None while it does not run."""
+        return None if self._process is None else self._process.pid
+
     def start(self) -> None:
         """Start the process; `is_answering` tells when it is ready.
 

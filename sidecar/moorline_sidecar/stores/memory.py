@@ -79,11 +79,12 @@ class MemoryStore(SessionStore):
             self._records[key] = replace(session, renew_of=None)
         return session is not None
 
-    async def discard(self, key: str, origin: str) -> bool:
+    async def discard(self, key: str, origin: str, version: int) -> bool:
         session = self._copy(key, origin)
-        if session is not None:
-            del self._records[key]
-        return session is not None
+        if session is None or session.version != version:
+            return False
+        del self._records[key]
+        return True
 
     async def expired(self, before: int, limit: int) -> list[Expired]:
         due = (
@@ -98,7 +99,7 @@ class MemoryStore(SessionStore):
 
     async def copies(self, created_before: int, limit: int) -> list[Copy]:
         found = (
-            Copy(key=session.key, origin=session.renew_of)
+            Copy(key=session.key, origin=session.renew_of, version=session.version)
             for session in self._sessions()
             if session.renew_of is not None and session.last_saved < created_before
         )
@@ -118,9 +119,7 @@ class MemoryStore(SessionStore):
         found = (
             session
             for session in self._sessions()
-            if session.principal == principal
-            and session.renew_of is None
-            and (after is None or session.key > after)
+            if session.principal == principal and (after is None or session.key > after)
         )
         first = heapq.nsmallest(limit or BATCH, found, key=lambda session: session.key)
         return [_summary(session) for session in first]
@@ -283,4 +282,5 @@ def _summary(session: Session) -> Summary:
         accessed=session.accessed,
         expiry=session.expiry,
         last_node=session.last_node,
+        renew_of=session.renew_of,
     )

@@ -6,6 +6,7 @@ a sharded cluster and compatible servers.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
@@ -34,9 +35,11 @@ from moorline_sidecar.stores.base import (
 from moorline_sidecar.stores.mongodb_client import Client, Connection
 from moorline_sidecar.stores.mongodb_diagnosis import READY, Diagnosis, diagnose
 from moorline_sidecar.stores.mongodb_documents import (
+    COPY_FIELDS,
     GUARD_FIELDS,
     MARK_FIELDS,
     SUMMARY_FIELDS,
+    copy_of,
     date,
     expired_of,
     mark_of,
@@ -53,6 +56,9 @@ Result = TypeVar("Result")
 
 CALL_SECONDS: Final = 2.5
 """For a call, all in all: its answer is due after 3 s."""
+
+OVERTIME_SECONDS: Final = 0.1
+"""What the driver is given on top, which looks at the time only between two attempts to read."""
 
 PURGE_SECONDS: Final = 30.0
 """For one batch of a purge, and for counting what it would delete: nobody waits for the answer."""
@@ -139,9 +145,11 @@ class MongoStore(SessionStore):
 
         return await self._run(settle, writes=True)
 
-    async def discard(self, key: str, origin: str) -> bool:
+    async def discard(self, key: str, origin: str, version: int) -> bool:
+        copy = {**_copy(key, origin), "version": version}
+
         async def discard(sessions: Collection) -> bool:
-            return bool((await sessions.delete_one(_copy(key, origin))).deleted_count)
+            return bool((await sessions.delete_one(copy)).deleted_count)
 
         return await self._run(discard, writes=True)
 
@@ -156,12 +164,7 @@ class MongoStore(SessionStore):
             "renewOf": {"$exists": True},
             "lastSaved": {"$lt": date(created_before)},
         }
-        documents = await self._find(found, ("renewOf",), limit)
-        return [
-            Copy(key=document["_id"], origin=document["renewOf"])
-            for document in documents
-            if isinstance(document["renewOf"], str)
-        ]
+        return [copy_of(document) for document in await self._find(found, COPY_FIELDS, limit)]
 
     async def drop_grace(self, before: int, limit: int) -> int:
         over = {"valid": False, "graceUntil": {"$lt": date(before)}}
@@ -176,7 +179,7 @@ class MongoStore(SessionStore):
         return await self._run(drop, writes=True)
 
     async def by_principal(self, principal: str, after: str | None, limit: int) -> list[Summary]:
-        found = {"valid": True, "principal": principal, "renewOf": {"$exists": False}}
+        found: dict[str, Any] = {"valid": True, "principal": principal}
         if after is not None:
             found["_id"] = {"$gt": after}
         documents = await self._find(found, SUMMARY_FIELDS, limit, sort="_id")
@@ -266,16 +269,19 @@ class MongoStore(SessionStore):
         writes: bool = False,
         seconds: float = CALL_SECONDS,
     ) -> Result:
-        """What `operation` returns; once more if it was not applied, and the URI has changed."""
+        """What `operation` returns, tried again if it was not applied and the URI has changed."""
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + seconds
         with pymongo.timeout(seconds):
             while True:
                 client: Client | None = None
                 try:
                     async with self._connection.use() as client:
                         with translated(writes=writes):
-                            return await operation(self._sessions(client))
+                            async with asyncio.timeout_at(deadline + OVERTIME_SECONDS):
+                                return await operation(self._sessions(client))
                 except StoreUnavailable:
-                    if not await self._connection.refresh(client):
+                    if not await self._connection.refresh(client) or clock() >= deadline:
                         raise
 
     def _sessions(self, client: Client) -> Collection:

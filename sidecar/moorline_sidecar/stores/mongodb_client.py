@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qsl
 
 from pymongo import AsyncMongoClient
-from pymongo.errors import PyMongoError
+from pymongo.errors import InvalidURI, PyMongoError
 from pymongo.read_preferences import ReadPreference
 from pymongo.server_description import ServerDescription
 
@@ -18,6 +18,8 @@ from moorline_sidecar.stores.mongodb_errors import SentWrites
 from moorline_sidecar.stores.uri_source import UriMissing, UriSource
 
 Client: TypeAlias = AsyncMongoClient[dict[str, Any]]
+
+SCHEMES: Final = ("mongodb://", "mongodb+srv://")
 
 CONNECT_MS: Final = 2_000
 """For a server to be found and to accept: below the 3 s that an answer may take."""
@@ -46,12 +48,15 @@ def open_client(uri: str) -> Client:
             The text never holds the URI, nor a piece of it.
     """
     try:
+        if not uri.startswith(SCHEMES):
+            # The driver would take it for the name of a host.
+            raise InvalidURI
         with warnings.catch_warnings():
             # The driver only warns of an option that it does not know or understand, and goes on
             # without: without TLS, for one.
-            warnings.simplefilter("error")
+            warnings.simplefilter("error", UserWarning)
             client = _client(uri)
-    except (PyMongoError, ValueError, TypeError, Warning) as error:
+    except (PyMongoError, ValueError, TypeError, UserWarning) as error:
         # Their texts quote what they could not parse, which may be the password.
         raise ConfigurationError([_unusable(uri, error)]) from None
     if client.read_preference != ReadPreference.PRIMARY:

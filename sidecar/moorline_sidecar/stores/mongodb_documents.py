@@ -13,7 +13,7 @@ from bson.datetime_ms import DatetimeMS
 from bson.int64 import Int64
 
 from moorline_sidecar.domain.session import Json, Mark, Reason, Record, Session, Tombstone
-from moorline_sidecar.stores.base import AccessGuard, Expired, Summary
+from moorline_sidecar.stores.base import AccessGuard, Copy, Expired, Summary
 from moorline_sidecar.stores.bson_codec import (
     decode_attributes,
     decode_key,
@@ -42,7 +42,8 @@ MARK_FIELDS: Final = (
     "lastNode",
 )
 GUARD_FIELDS: Final = ("accessed", "expiry", "lastNode")
-SUMMARY_FIELDS: Final = ("created", "accessed", "expiry", "lastNode")
+COPY_FIELDS: Final = ("renewOf", "version")
+SUMMARY_FIELDS: Final = ("created", "accessed", "expiry", "lastNode", "renewOf")
 
 
 def date(milliseconds: int | None) -> DatetimeMS | None:
@@ -116,6 +117,15 @@ def summary_of(document: Document) -> Summary:
         accessed=_moment(document.get("accessed")),
         expiry=_optional_moment(document.get("expiry")),
         last_node=_text(document.get("lastNode")) or "",
+        renew_of=_text(document.get("renewOf")),
+    )
+
+
+def copy_of(document: Document) -> Copy:
+    return Copy(
+        key=document["_id"],
+        origin=_text(document.get("renewOf")) or "",
+        version=_integer(document.get("version")),
     )
 
 

@@ -16,6 +16,7 @@ from pymongo.errors import (
     ServerSelectionTimeoutError,
     WaitQueueTimeoutError,
     WriteConcernError,
+    WriteError,
 )
 from pymongo.monitoring import (
     CommandFailedEvent,
@@ -43,7 +44,7 @@ UNAUTHORIZED: Final = 13
 _REFUSED_CODES: Final = frozenset(
     {2, 9, 13, 14, 16, 18, 20, 26, 59, 72, 112, 166, 462, 14031, 8000, 10058, 10107, 13435}
 )
-_NEVER_SENT: Final = (ServerSelectionTimeoutError, WaitQueueTimeoutError)
+_NEVER_APPLIED: Final = (ServerSelectionTimeoutError, WaitQueueTimeoutError, WriteError)
 _WRITES: Final = frozenset({"insert", "update", "delete", "bulkWrite"})
 _USER_INFORMATION: Final = re.compile(r"//[^/@\s]*@")
 _TAIL: Final = re.compile(
@@ -82,13 +83,16 @@ class SentWrites(CommandListener):
 
 @contextmanager
 def translated(*, writes: bool) -> Iterator[None]:
-    """Raises the port's errors in place of the driver's; `writes`: the work within may apply."""
+    """Raises the port's errors in place of the driver's; `writes`: what is within may apply."""
     watch = _Watch()
     token = _watch.set(watch) if writes else None
     try:
         yield
     except PyMongoError as error:
         raise store_error(error, was_sent=watch.was_sent) from error
+    except TimeoutError as error:
+        meaning = OutcomeUnknown if watch.was_sent else StoreUnavailable
+        raise meaning("there was no answer in time") from error
     finally:
         if token is not None:
             _watch.reset(token)
@@ -125,7 +129,7 @@ def is_refused(error: PyMongoError) -> bool:
     if isinstance(error, WriteConcernError):
         return False
     return (
-        isinstance(error, _NEVER_SENT)
+        isinstance(error, _NEVER_APPLIED)
         or error.has_error_label("NoWritesPerformed")
         or error_code(error) in _REFUSED_CODES
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import sys
+from collections.abc import Mapping
 from typing import Final, TextIO
 
 import msgspec
@@ -33,7 +34,9 @@ def short_hash(text: str) -> str:
     return hashlib.sha256(b"log\0" + text.encode()).hexdigest()[:HASH_CHARACTERS]
 
 
-def configure_logs(level: str, stream: TextIO | None = None, **always: str) -> None:
+def configure_logs(
+    level: str, always: Mapping[str, str] | None = None, stream: TextIO | None = None
+) -> None:
     """Send the logs of this process to `stream` (stderr), from `level` on, each with `always`.
 
     Of libraries only warnings and worse are told: below, drivers log the commands they send.
@@ -43,7 +46,7 @@ def configure_logs(level: str, stream: TextIO | None = None, **always: str) -> N
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
-            _Always(always),
+            _Always(always or {}),
             *(_for_a_person() if stream.isatty() else _for_a_machine()),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
@@ -55,7 +58,7 @@ def configure_logs(level: str, stream: TextIO | None = None, **always: str) -> N
 
 
 class _Always:
-    def __init__(self, pairs: dict[str, str]) -> None:
+    def __init__(self, pairs: Mapping[str, str]) -> None:
         self._pairs = pairs
 
     def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from moorline_sidecar.telemetry.metrics import Metrics, Read
     from moorline_sidecar.telemetry.tracing import Tracing
 
-CLOSE_SECONDS: Final = 3.0
+CLOSE_SECONDS: Final = 1.0
 """For what is left to be pushed; then the process ends all the same."""
 
 log = structlog.get_logger(__name__)

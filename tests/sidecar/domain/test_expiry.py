@@ -179,7 +179,9 @@ def test_the_deadline_is_exact_for_everyone(node: str, hint: Hint | None) -> Non
 
 
 def test_the_slack_follows_the_sessions_own_max_idle() -> None:
-    times = some_times(max_idle_ms=MINUTE, stored_expiry=T0 + MINUTE, stored_node=THERE)
+    times = some_times(
+        max_idle_ms=MINUTE, own_expiry=T0 + MINUTE, stored_expiry=T0 + MINUTE, stored_node=THERE
+    )
     last = T0 + MINUTE + 6 * SECOND + 5 * SECOND
 
     assert not is_expired(POLICY, times, None, last)

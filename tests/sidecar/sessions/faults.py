@@ -67,6 +67,12 @@ class Gate:
         await self._is_open.wait()
         return result
 
+    async def refused(self, _operation: Operation) -> None:
+        """The call waits, then fails, surely not applied."""
+        self.reached.set()
+        await self._is_open.wait()
+        raise StoreUnavailable
+
     async def late(self, operation: Operation) -> None:
         """The caller hears nothing; the call lands when the test says so, see `land`."""
         self._late.append(operation)
@@ -98,6 +104,12 @@ class Link(SessionStore):
     def plan(self, verb: str, fault: Fault, *, times: int = 1, key: str | None = None) -> None:
         """Let `fault` happen to the next `times` calls of `verb`, or to those about `key`."""
         self._plans.setdefault(verb, []).extend([(key, fault)] * times)
+
+    def heal(self, always: Fault | None = None) -> None:
+        """Forget all plans; `always` is what happens to every call from now on."""
+        self._plans.clear()
+        self.is_cut = False
+        self.always = always
 
     async def _call(
         self, verb: str, keys: Iterable[str], operation: Callable[[], Awaitable[T]]
@@ -142,8 +154,8 @@ class Link(SessionStore):
     async def settle(self, key: str, origin: str) -> bool:
         return await self._call("settle", [key], lambda: self._store.settle(key, origin))
 
-    async def discard(self, key: str, origin: str) -> bool:
-        return await self._call("discard", [key], lambda: self._store.discard(key, origin))
+    async def discard(self, key: str, origin: str, version: int) -> bool:
+        return await self._call("discard", [key], lambda: self._store.discard(key, origin, version))
 
     async def expired(self, before: int, limit: int) -> list[Expired]:
         return await self._call("expired", [], lambda: self._store.expired(before, limit))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, Final
+from typing import Final, TypedDict, Unpack
 
-from msgspec import structs
-
+import pytest
 from moorline_sidecar.cache.entry import Entry
 from moorline_sidecar.domain.changes import Patch
 from moorline_sidecar.domain.ids import Hint, hashed_key, new_id
@@ -18,6 +17,8 @@ from moorline_sidecar.domain.session import Json, Reason, Record, Session, Tombs
 from moorline_sidecar.sessions.renewing import Renewal
 from moorline_sidecar.sessions.service import Served, Sessions
 from moorline_sidecar.stores.memory import MemoryStore
+from msgspec import structs
+
 from tests.sidecar.sessions.faults import Link
 
 T0: Final = 1_800_000_000_000
@@ -26,6 +27,23 @@ T0: Final = 1_800_000_000_000
 SECOND: Final = 1_000
 MINUTE: Final = 60 * SECOND
 HOUR: Final = 60 * MINUTE
+
+VIRTUAL_TIME: Final = pytest.mark.looptime(noop_cycles=0)
+"""For a whole test file: when all tasks wait, the time is moved to the first that may go on."""
+
+
+class Changes(TypedDict, total=False):
+    """What a call may ask for; `if_match` is the one version that it names."""
+
+    context: str
+    replace: Mapping[str, Json]
+    set: Mapping[str, Json]
+    unset: tuple[str, ...]
+    increment: Mapping[str, int | float]
+    max_idle_ms: int
+    principal: str | None
+    key: str
+    if_match: int
 
 
 class LoopClock:
@@ -57,14 +75,12 @@ class Worker(Sessions):
         self.link = link
         self.name = policy.worker
 
-    async def new(self, *, key: str | None = None, **attributes: Json) -> str:
+    async def new(self, **attributes: Json) -> str:
         """The id of a new session."""
-        return (await self.put(new_id(), key=key, set=attributes))[1]
+        return (await self.put(new_id(), set=attributes))[1]
 
-    async def put(
-        self, session_id: str, *, key: str | None = None, **changes: Any
-    ) -> tuple[Served, str]:
-        return await self.create(session_id, asked(key=key, **changes))
+    async def put(self, session_id: str, **changes: Unpack[Changes]) -> tuple[Served, str]:
+        return await self.create(session_id, asked(**changes))
 
     async def get(
         self, session_id: str, hint: Hint | None = None, *, is_access: bool = True
@@ -72,10 +88,14 @@ class Worker(Sessions):
         served = self.read(hashed_key(session_id), hint, is_access=is_access)
         return served if isinstance(served, Served) else await served
 
-    async def patch(self, session_id: str, hint: Hint | None = None, **changes: Any) -> Served:
+    async def patch(
+        self, session_id: str, hint: Hint | None = None, **changes: Unpack[Changes]
+    ) -> Served:
         return await self.change(hashed_key(session_id), asked(**changes), hint)
 
-    async def done(self, session_id: str, hint: Hint | None = None, **changes: Any) -> Served:
+    async def done(
+        self, session_id: str, hint: Hint | None = None, **changes: Unpack[Changes]
+    ) -> Served:
         return await self.complete(hashed_key(session_id), asked(**changes), hint)
 
     async def renewed(
@@ -84,11 +104,9 @@ class Worker(Sessions):
         hint: Hint | None = None,
         *,
         new_id: str | None = None,
-        **changes: Any,
+        **changes: Unpack[Changes],
     ) -> tuple[Served, str]:
-        renewal = Renewal(
-            session_id=session_id, new_id=new_id, asked=asked(**changes), hint=hint
-        )
+        renewal = Renewal(session_id=session_id, new_id=new_id, asked=asked(**changes), hint=hint)
         return await self.renew(renewal)
 
     async def delete(self, session_id: str, reason: Reason = Reason.LOGOUT) -> bool:
@@ -135,9 +153,9 @@ class Cluster:
 
 
 @asynccontextmanager
-async def cluster(*names: str, **policy: Any) -> AsyncIterator[Cluster]:
+async def cluster(*names: str, **policy: object) -> AsyncIterator[Cluster]:
     """A cluster of `a` and `b`, or of the named workers, at work."""
-    made = Cluster(Policy(worker="", **policy), names or ("a", "b"))
+    made = Cluster(structs.replace(Policy(worker=""), **policy), names or ("a", "b"))
     async with AsyncExitStack() as stack:
         for worker in made.workers:
             await stack.enter_async_context(worker)
@@ -148,19 +166,12 @@ async def cluster(*names: str, **policy: Any) -> AsyncIterator[Cluster]:
         yield made
 
 
-def asked(  # noqa: PLR0913 all that a request can ask for
-    *,
-    context: str = "/",
-    key: str | None = None,
-    if_match: int | None = None,
-    max_idle_ms: int | None = None,
-    **changes: Any,
-) -> Asked:
+def asked(**changes: Unpack[Changes]) -> Asked:
     """A change as the API makes it; `key` is the idempotency key."""
-    if max_idle_ms is not None:
-        changes["max_idle_ms"] = max_idle_ms
+    key = changes.pop("key", None)
+    if_match = changes.pop("if_match", None)
     return Asked(
-        patch=Patch(context=context, **changes),
+        patch=structs.replace(Patch(context="/"), **changes),
         if_versions=None if if_match is None else (if_match,),
         idempotency_key=key,
     )
@@ -176,5 +187,31 @@ def content(served: Served, context: str = "/") -> Json:
 async def until(is_so: Callable[[], bool], seconds: float = 60) -> None:
     """Wait, in the loop's time, for what is to become so."""
     async with asyncio.timeout(seconds):
-        while not is_so():
+        while not is_so():  # noqa: ASYNC110 nothing announces it
             await asyncio.sleep(0.01)
+
+
+async def cut(worker: Worker) -> None:
+    """Take the store away, and wait until the worker knows."""
+    worker.link.is_cut = True
+    await until(lambda: worker.core.availability.is_down)
+
+
+async def login(worker: Worker, principal: str = "ada") -> str:
+    return (await worker.put(new_id(), principal=principal))[1]
+
+
+async def keys_of(worker: Worker, principal: str = "ada", limit: int = 100) -> list[str]:
+    """All keys that the listing shows, page by page."""
+    keys: list[str] = []
+    after = None
+    while True:
+        page = await worker.principals.page(principal, after, limit)
+        keys.extend(summary.key for summary in page.summaries)
+        after = page.next
+        if after is None:
+            return keys
+
+
+async def living(two: Cluster, ids: list[str]) -> list[str]:
+    return [i for i in ids if isinstance(await two.stored(i), Session)]

@@ -1,0 +1,77 @@
+"""Shows why: two workers, a shop behind a round-robin balancer, and a kill -9 in the middle.
+
+    make demo
+
+Ends with 0 if every promise was kept, with 1 if one was broken, with 3 if it could not start, and
+with 130 if it was stopped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import tempfile
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Final
+
+from moorline_sidecar.errors import ConfigurationError
+from moorline_sidecar.stores.embedded import embedded_server
+
+from e2e.app.balancer import running_balancer
+from e2e.app.browser import Browser
+from e2e.app.pods import running_pod
+from e2e.app.story import Story, Verdict
+
+NAMES: Final = ("node1", "node2")
+
+KEPT: Final = 0
+BROKEN: Final = 1
+NOT_STARTED: Final = 3
+STOPPED: Final = 130
+
+
+async def show() -> Verdict:
+    """Start everything, play the story, and stop everything, whatever happens.
+
+    Raises:
+        ConfigurationError, RuntimeError: something does not start.
+    """
+    began = time.monotonic()
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="moorline-demo-")))
+        store = await stack.enter_async_context(embedded_server())
+        pods = {
+            name: await stack.enter_async_context(running_pod(name, store.uri, folder))
+            for name in NAMES
+        }
+        backends = [pod.shop_url for pod in pods.values()]
+        shop_url = await stack.enter_async_context(running_balancer(backends))
+        print(f"a session store, two pods ({', '.join(pods)}) of sidecar and shop, and a balancer")
+        print(f"without affinity at {shop_url}: started in {time.monotonic() - began:.1f} s\n")
+        browser = await stack.enter_async_context(Browser(shop_url))
+        verdict = await Story(browser, shop_url, pods).play()
+    print(f"\n{verdict}")
+    return verdict
+
+
+async def main() -> int:
+    """The exit code; SIGTERM stops it as Ctrl-C does."""
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - a coroutine runs in one
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    try:
+        verdict = await show()
+    except (ConfigurationError, RuntimeError, OSError) as error:
+        print(f"the demo cannot start: {error}", file=sys.stderr)
+        return NOT_STARTED
+    return BROKEN if verdict.broken else KEPT
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(asyncio.run(main()))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        sys.exit(STOPPED)

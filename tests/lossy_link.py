@@ -1,0 +1,99 @@
+"""A TCP link to a server that loses what a test tells it to lose."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+from urllib.parse import urlsplit
+
+CHUNK_BYTES: Final = 1 << 16
+
+
+class LossyLink:
+    """Forwards everything, until it is told otherwise."""
+
+    def __init__(self, uri: str) -> None:
+        target = urlsplit(uri)
+        assert target.hostname is not None
+        assert target.port is not None
+        self._target = (target.hostname, target.port)
+        self._losing: bytes | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+        self._port = 0
+
+    @property
+    def uri(self) -> str:
+        """Direct: else the driver would learn the server's own address, and go round the link."""
+        return f"mongodb://127.0.0.1:{self._port}/?directConnection=true"
+
+    def lose_answer_to(self, command: str) -> None:
+        """Break the next connection that carries this command, once the server has answered it."""
+        # A command's name is the first key of its BSON document.
+        self._losing = command.encode() + b"\0"
+
+    async def open(self) -> None:
+        """Listen, on the same port as before."""
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self._port)
+        self._port = self._server.sockets[0].getsockname()[1]
+
+    async def close(self) -> None:
+        """Refuse connections, and break those that are there."""
+        assert self._server is not None
+        self._server.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._server.wait_closed()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        with suppress(OSError, asyncio.CancelledError):
+            await self._connect(reader, writer)
+        writer.close()
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server_reader, server_writer = await asyncio.open_connection(*self._target)
+        is_lost = asyncio.Event()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._forward(reader, server_writer, is_lost))
+                group.create_task(self._return(server_reader, writer, is_lost))
+        except* OSError:
+            pass
+        finally:
+            server_writer.close()
+
+    async def _forward(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, is_lost: asyncio.Event
+    ) -> None:
+        while chunk := await reader.read(CHUNK_BYTES):
+            if self._losing is not None and self._losing in chunk:
+                self._losing = None
+                is_lost.set()
+            writer.write(chunk)
+            await writer.drain()
+        raise ConnectionResetError
+
+    async def _return(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, is_lost: asyncio.Event
+    ) -> None:
+        while chunk := await reader.read(CHUNK_BYTES):
+            if is_lost.is_set():
+                break
+            writer.write(chunk)
+            await writer.drain()
+        raise ConnectionResetError
+
+
+@asynccontextmanager
+async def lossy_link(uri: str) -> AsyncIterator[LossyLink]:
+    link = LossyLink(uri)
+    await link.open()
+    try:
+        yield link
+    finally:
+        await link.close()

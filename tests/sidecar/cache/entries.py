@@ -1,0 +1,23 @@
+"""Entries for tests of the L1."""
+
+from moorline_sidecar.cache.entry import Entry, times_of
+from moorline_sidecar.domain.changes import Patch
+from moorline_sidecar.domain.merging import Asked
+from moorline_sidecar.domain.session import Session
+
+from tests.contract.sessions import a_session
+
+A_CHANGE = Asked(patch=Patch(context="/", set={"a": 1}))
+
+
+def weighing(key: str, attribute_bytes: int = 0) -> Session:
+    """A session whose only attribute has so many bytes."""
+    return a_session(key, contexts={"/": {"x": "y" * attribute_bytes}})
+
+
+def an_entry(key: str, attribute_bytes: int = 0, *, is_unsaved: bool = False) -> Entry:
+    session = weighing(key, attribute_bytes)
+    entry = Entry(session, times_of(session), 0)
+    if is_unsaved:
+        entry.unsaved.append(A_CHANGE)
+    return entry

@@ -1,0 +1,128 @@
+import pytest
+from moorline_sidecar.cache.entry import Entry, detached, times_of
+from moorline_sidecar.domain.changes import Patch
+from moorline_sidecar.domain.merging import Asked
+from moorline_sidecar.domain.policies import Times
+from moorline_sidecar.domain.session import Reason, Record, Session, Tombstone
+
+from tests.contract.sessions import IDLE, T0, a_session
+from tests.sidecar.cache.entries import A_CHANGE, an_entry, weighing
+
+
+def a_tombstone(grace: Session | None = None) -> Tombstone:
+    return Tombstone(
+        key="session-1",
+        version=8,
+        created=T0,
+        accessed=T0 + 7,
+        invalidated=T0 + 9,
+        reason=Reason.LOGOUT,
+        grace=grace,
+    )
+
+
+def held(record: Record) -> Entry:
+    return Entry(record, times_of(record), 5)
+
+
+def test_a_new_entry_serves_what_is_stored() -> None:
+    session = a_session(cookie_set=T0 + 3)
+    entry = held(session)
+
+    assert entry.key == session.key
+    assert entry.record is entry.stored is session
+    assert (entry.confirmed_at, entry.used_at, entry.cookie_set) == (5, 5, T0 + 3)
+    assert entry.unsaved == []
+
+
+def test_the_times_of_a_session_are_its_own() -> None:
+    session = a_session(
+        accessed=T0 + 5, last_accessed=T0 + 2, expiry=T0 + 9, deadline=T0 + 10, last_node="n7"
+    )
+
+    assert times_of(session) == Times(
+        own_accessed=T0 + 5,
+        own_expiry=T0 + 9,
+        stored_accessed=T0 + 5,
+        stored_expiry=T0 + 9,
+        stored_node="n7",
+        deadline=T0 + 10,
+        max_idle_ms=IDLE,
+        own_last_accessed=T0 + 2,
+    )
+
+
+def test_a_tombstone_does_not_expire() -> None:
+    times = times_of(a_tombstone())
+
+    assert (times.own_expiry, times.stored_expiry, times.deadline) == (None, None, None)
+
+
+def test_a_new_record_drops_the_encoded_answers() -> None:
+    entry = an_entry("session-1")
+    entry.bodies["/"] = object()
+    entry.hold(entry.stored, weighing("session-1", 10))
+
+    assert entry.bodies == {}
+
+
+def test_what_was_promised_is_what_is_being_saved_and_then_what_is_not() -> None:
+    entry = an_entry("session-1", is_unsaved=True)
+    later = Asked(patch=Patch(context="/", unset=("a",)))
+    entry.sending, entry.unsaved = entry.unsaved, [later]
+
+    assert entry.promised == [A_CHANGE, later]
+
+
+@pytest.mark.parametrize(
+    ("sending", "unsaved", "expected"),
+    [
+        pytest.param([], [], True, id="all is saved"),
+        pytest.param([], [A_CHANGE], False, id="unsaved"),
+        pytest.param([A_CHANGE], [], False, id="being saved"),
+        pytest.param([A_CHANGE], [A_CHANGE], False, id="both"),
+    ],
+)
+def test_an_entry_is_saved_first_then_evicted(
+    sending: list[Asked], unsaved: list[Asked], *, expected: bool
+) -> None:
+    entry = an_entry("session-1")
+    entry.sending, entry.unsaved = sending, unsaved
+
+    assert entry.is_evictable is expected
+
+
+def test_a_detached_entry_shows_a_record_as_it_was() -> None:
+    session = a_session(expiry=T0 + 9)
+    entry = detached(session)
+
+    assert entry.record is entry.stored is session
+    assert entry.times.own_expiry == T0 + 9
+    assert entry.is_evictable
+
+
+def test_what_is_served_is_what_is_weighed() -> None:
+    light, heavy = an_entry("session-1", 10), an_entry("session-1", 10)
+    heavy.hold(heavy.stored, weighing("session-1", 1_000))
+
+    # Held as objects and as JSON.
+    assert heavy.size - light.size == 2 * 990
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        pytest.param(weighing("session-1"), id="session"),
+        pytest.param(a_tombstone(), id="tombstone"),
+        pytest.param(a_tombstone(weighing("session-1")), id="tombstone in its grace"),
+    ],
+)
+def test_every_entry_weighs_something(record: Record) -> None:
+    assert held(record).size >= 1_500
+
+
+def test_what_a_tombstone_keeps_for_its_grace_weighs() -> None:
+    light, heavy = weighing("session-1", 10), weighing("session-1", 1_010)
+
+    assert held(a_tombstone(heavy)).size - held(a_tombstone(light)).size == 2 * 1_000
+    assert held(a_tombstone()).size < held(a_tombstone(light)).size

@@ -1,0 +1,220 @@
+import pytest
+from moorline_sidecar.cache.l1 import L1
+
+from tests.sidecar.cache.entries import an_entry, weighing
+
+ONE = an_entry("any").size
+ROOMY = 1 << 30
+
+
+def keys(l1: L1) -> list[str]:
+    return sorted(entry.key for entry in l1)
+
+
+def filled(l1: L1, *names: str) -> L1:
+    for name in names:
+        l1.put(an_entry(name))
+    return l1
+
+
+def hit(l1: L1, *names: str) -> None:
+    for name in names:
+        for _ in range(5):
+            assert l1.get(name) is not None
+
+
+def test_an_empty_l1_holds_nothing() -> None:
+    l1 = L1(10, ROOMY)
+
+    assert (len(l1), l1.bytes, list(l1)) == (0, 0, [])
+    assert l1.get("a") is None
+    assert l1.peek("a") is None
+    assert l1.drop("a") is None
+
+
+def test_what_was_put_is_found() -> None:
+    l1 = L1(10, ROOMY)
+    entry = an_entry("a")
+    l1.put(entry)
+
+    assert l1.get("a") is l1.peek("a") is entry
+    assert l1.bytes == entry.size
+
+
+def test_a_second_entry_of_a_key_replaces_the_first() -> None:
+    l1 = filled(L1(10, ROOMY), "a", "b")
+    entry = an_entry("a", 500)
+    l1.put(entry)
+
+    assert l1.get("a") is entry
+    assert len(l1) == 2
+    assert l1.bytes == ONE + entry.size
+
+
+def test_an_entry_may_be_put_again() -> None:
+    l1 = L1(10, ROOMY)
+    entry = an_entry("a")
+    l1.put(entry)
+    l1.put(entry)
+
+    assert (len(l1), l1.bytes) == (1, ONE)
+
+
+def test_what_was_dropped_is_gone() -> None:
+    l1 = filled(L1(10, ROOMY), "a", "b")
+    dropped = l1.drop("a")
+
+    assert dropped is not None
+    assert dropped.key == "a"
+    assert (keys(l1), l1.bytes) == (["b"], ONE)
+
+
+def test_unsaved_changes_do_not_keep_from_being_dropped() -> None:
+    l1 = L1(10, ROOMY)
+    l1.put(an_entry("a", is_unsaved=True))
+    l1.drop("a")
+
+    assert len(l1) == 0
+
+
+@pytest.mark.parametrize(
+    ("most", "limit"),
+    [
+        pytest.param(20, ROOMY, id="by count"),
+        pytest.param(1_000_000, 20 * ONE, id="by bytes"),
+        pytest.param(20, 20 * ONE, id="by both"),
+    ],
+)
+def test_the_l1_holds_as_much_as_it_may_and_no_more(most: int, limit: int) -> None:
+    l1 = filled(L1(most, limit), *(f"k{n:03}" for n in range(100)))
+
+    assert len(l1) == 20
+    assert l1.bytes == 20 * ONE
+    assert l1.evictions == 80
+    assert l1.high_water == 20
+    assert l1.added == 100
+
+
+def test_an_entry_that_never_fits_is_not_kept() -> None:
+    l1 = filled(L1(20, 20 * ONE), "a")
+    l1.put(an_entry("giant", 20 * ONE))
+
+    assert l1.peek("giant") is None
+    assert l1.bytes <= l1.max_bytes
+
+
+def test_an_entry_that_grows_makes_room() -> None:
+    l1 = filled(L1(1_000, 20 * ONE), *(f"k{n}" for n in range(20)))
+    entry = l1.get("k19")
+    assert entry is not None
+    before = entry.size
+    session = weighing("k19", 5 * ONE)
+    entry.hold(session, session)
+    l1.resized(entry, before)
+
+    assert l1.bytes == sum(each.size for each in l1) <= l1.max_bytes
+    assert len(l1) < 20
+
+
+def test_an_entry_that_was_evicted_meanwhile_is_not_accounted_for() -> None:
+    l1 = L1(10, ROOMY)
+    evicted, current = an_entry("a"), an_entry("a")
+    l1.put(evicted)
+    l1.put(current)
+    session = weighing("a", 100)
+    evicted.hold(session, session)
+    l1.resized(evicted, ONE)
+
+    assert l1.bytes == current.size
+
+
+def test_entries_that_are_used_outlive_those_that_are_not() -> None:
+    l1 = filled(L1(20, ROOMY), *(f"used-{n}" for n in range(10)))
+    for n in range(200):
+        hit(l1, *(f"used-{m}" for m in range(10)))
+        l1.put(an_entry(f"once-{n}"))
+
+    assert [f"used-{n}" for n in range(10)] == [key for key in keys(l1) if key.startswith("used")]
+
+
+def test_a_look_that_does_not_count_keeps_nothing_in() -> None:
+    l1 = filled(L1(20, ROOMY), "peeked")
+    for n in range(200):
+        assert n > 5 or l1.peek("peeked") is not None
+        l1.put(an_entry(f"once-{n}"))
+
+    assert l1.peek("peeked") is None
+
+
+def test_a_key_that_comes_back_soon_is_no_newcomer_any_more() -> None:
+    l1 = filled(L1(20, ROOMY), *(f"used-{n}" for n in range(18)))
+    hit(l1, *(f"used-{n}" for n in range(18)))
+    filled(l1, "back", *(f"once-{n}" for n in range(10)))
+    assert l1.peek("back") is None
+
+    filled(l1, "back", "new", *(f"once-more-{n}" for n in range(10)))
+
+    assert l1.peek("back") is not None
+    assert l1.peek("new") is None
+
+
+def test_what_is_unsaved_is_never_evicted() -> None:
+    l1 = L1(20, ROOMY)
+    for n in range(10):
+        l1.put(an_entry(f"unsaved-{n}", is_unsaved=True))
+    filled(l1, *(f"once-{n}" for n in range(200)))
+
+    assert len(l1) == 20
+    assert [f"unsaved-{n}" for n in range(10)] == [key for key in keys(l1) if key[0] == "u"]
+
+
+def test_what_is_being_saved_is_not_evicted_before_it_is_saved() -> None:
+    l1 = L1(20, ROOMY)
+    entry = an_entry("sending", is_unsaved=True)
+    entry.sending, entry.unsaved = entry.unsaved, []
+    l1.put(entry)
+    filled(l1, *(f"once-{n}" for n in range(200)))
+
+    assert l1.peek("sending") is entry
+
+
+def test_what_is_unsaved_may_exceed_the_bounds_until_it_is_saved() -> None:
+    l1 = L1(20, ROOMY)
+    for n in range(30):
+        l1.put(an_entry(f"unsaved-{n}", is_unsaved=True))
+    assert len(l1) == 30
+
+    for entry in l1:
+        entry.unsaved.clear()
+    l1.evict()
+
+    assert len(l1) == 20
+
+
+def test_what_is_new_makes_room_for_what_is_unsaved() -> None:
+    l1 = L1(100, 10 * ONE)
+    l1.put(an_entry("unsaved", 10 * ONE, is_unsaved=True))
+    filled(l1, "new")
+
+    assert keys(l1) == ["unsaved"]
+
+
+def test_what_is_used_makes_room_for_what_is_unsaved() -> None:
+    l1 = L1(100, 3 * ONE)
+    unsaved = an_entry("unsaved", is_unsaved=True)
+    l1.put(unsaved)
+    filled(l1, "saved-1", "saved-2")
+    hit(l1, "unsaved", "saved-1", "saved-2")
+    session = weighing("unsaved", 3 * ONE)
+    unsaved.hold(session, session)
+    l1.resized(unsaved, ONE)
+
+    assert keys(l1) == ["unsaved"]
+
+
+def test_the_l1_may_change_while_it_is_walked_through() -> None:
+    l1 = filled(L1(10, ROOMY), "a", "b", "c")
+    for entry in l1:
+        l1.drop(entry.key)
+
+    assert len(l1) == 0

@@ -1,0 +1,259 @@
+import asyncio
+
+import pytest
+from moorline_sidecar.sessions.batching import BATCH_MAX, IN_FLIGHT_MAX, Batcher
+
+from tests.sidecar.sessions.slow_calls import SlowCalls, let_run
+
+Submission = asyncio.Task[str]
+
+
+class Bench:
+    """A batcher over slow calls."""
+
+    def __init__(self, in_flight_max: int = IN_FLIGHT_MAX) -> None:
+        self.calls = SlowCalls()
+        self.batcher: Batcher[str, str] = Batcher(
+            self.calls.work, self.calls.spawn, in_flight_max=in_flight_max
+        )
+
+    def submit(self, *keys: str) -> list[Submission]:
+        return [asyncio.create_task(self.batcher.submit(key, key)) for key in keys]
+
+    async def submitted(self, *keys: str) -> list[Submission]:
+        """Submit, and let it be sent if it may."""
+        tasks = self.submit(*keys)
+        await let_run()
+        return tasks
+
+
+async def test_what_is_submitted_together_is_one_call() -> None:
+    bench = Bench()
+    tasks = await bench.submitted("a", "b", "c")
+
+    assert bench.calls.asked == [["a", "b", "c"]]
+
+    bench.calls.made[0].succeed()
+    assert await asyncio.gather(*tasks) == ["a!", "b!", "c!"]
+
+
+async def test_nothing_submitted_is_no_call() -> None:
+    bench = Bench()
+    await let_run()
+
+    assert bench.calls.made == []
+
+
+async def test_an_item_that_is_not_sent_yet_is_shared() -> None:
+    bench = Bench()
+    tasks = await bench.submitted("a", "a", "a")
+
+    assert bench.calls.asked == [["a"]]
+
+    bench.calls.made[0].succeed()
+    assert await asyncio.gather(*tasks) == ["a!"] * 3
+
+
+async def test_an_item_that_was_sent_is_not_shared() -> None:
+    # Its answer may be older than the question.
+    bench = Bench()
+    first = await bench.submitted("a")
+    second = await bench.submitted("a", "a")
+    bench.calls.made[0].succeed("1")
+    await let_run()
+
+    assert bench.calls.asked == [["a"], ["a"]]
+    assert not second[0].done()
+
+    bench.calls.made[1].succeed("2")
+    assert await asyncio.gather(*first, *second) == ["a1", "a2", "a2"]
+
+
+async def test_a_key_is_in_flight_once() -> None:
+    bench = Bench()
+    tasks = await bench.submitted("a")
+    tasks += await bench.submitted("a", "b")
+
+    assert bench.calls.asked == [["a"], ["b"]]
+
+    bench.calls.made[1].succeed()
+    await let_run()
+    assert bench.calls.asked == [["a"], ["b"]]
+
+    bench.calls.made[0].succeed()
+    await let_run()
+    assert bench.calls.asked == [["a"], ["b"], ["a"]]
+
+    bench.calls.made[2].succeed()
+    await asyncio.gather(*tasks)
+
+
+async def test_a_call_has_so_many_items_at_most() -> None:
+    bench = Bench()
+    keys = [f"k{n}" for n in range(2 * BATCH_MAX + 1)]
+    tasks = await bench.submitted(*keys)
+
+    assert bench.calls.asked == [keys[:BATCH_MAX], keys[BATCH_MAX:-1], keys[-1:]]
+
+    for call in bench.calls.made:
+        call.succeed()
+    await asyncio.gather(*tasks)
+
+
+async def test_so_many_calls_are_under_way_at_most() -> None:
+    bench = Bench(in_flight_max=2)
+    tasks: list[Submission] = []
+    for key in "abcde":
+        tasks += await bench.submitted(key)
+    assert bench.calls.asked == [["a"], ["b"]]
+
+    bench.calls.made[1].succeed()
+    await let_run()
+
+    # What was gathered meanwhile goes together.
+    assert bench.calls.asked == [["a"], ["b"], ["c", "d", "e"]]
+    bench.calls.made[0].succeed()
+    bench.calls.made[2].succeed()
+    await asyncio.gather(*tasks)
+
+
+async def test_a_failure_reaches_all_who_submitted_and_nobody_else() -> None:
+    bench = Bench()
+    failed = await bench.submitted("a", "a", "b")
+    others = await bench.submitted("c")
+    error = OSError("no")
+    bench.calls.made[0].fail(error)
+    bench.calls.made[1].succeed()
+
+    assert await asyncio.gather(*failed, return_exceptions=True) == [error] * 3
+    assert await asyncio.gather(*others) == ["c!"]
+
+
+async def test_after_a_failure_the_next_call_is_made() -> None:
+    bench = Bench(in_flight_max=1)
+    failed = await bench.submitted("a")
+    waiting = await bench.submitted("a")
+    bench.calls.made[0].fail(OSError("no"))
+    await let_run()
+    bench.calls.made[1].succeed()
+
+    assert await asyncio.gather(*waiting) == ["a!"]
+    with pytest.raises(OSError, match="no"):
+        await failed[0]
+
+
+async def test_the_failure_of_what_nobody_waits_for_is_no_warning() -> None:
+    bench = Bench()
+    (task,) = await bench.submitted("a")
+    task.cancel()
+    await let_run()
+    bench.calls.made[0].fail(OSError("no"))
+    await let_run()
+
+    assert bench.calls.tasks[0].exception() is None
+
+
+async def test_what_is_submitted_alone_is_shared_with_nothing_before_it() -> None:
+    bench = Bench()
+    shared = bench.submit("a")
+    alone = [asyncio.create_task(bench.batcher.submit_alone("a", item)) for item in ("a1", "a2")]
+    for asked in (["a"], ["a1"], ["a2"]):
+        await let_run()
+        assert bench.calls.asked[-1] == asked
+        bench.calls.made[-1].succeed()
+
+    assert await asyncio.gather(*shared, *alone) == ["a!", "a1!", "a2!"]
+
+
+async def test_what_is_submitted_alone_does_not_wait_for_other_keys() -> None:
+    bench = Bench()
+    tasks = bench.submit("a")
+    tasks.append(asyncio.create_task(bench.batcher.submit_alone("b", "b1")))
+    await let_run()
+
+    assert bench.calls.asked == [["a", "b1"]]
+
+    bench.calls.made[0].succeed()
+    await asyncio.gather(*tasks)
+
+
+async def test_who_waits_to_submit_alone_does_not_give_up_with_the_one_before() -> None:
+    bench = Bench()
+    (leaving,) = bench.submit("a")
+    alone = asyncio.create_task(bench.batcher.submit_alone("a", "a1"))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    await let_run()
+    bench.calls.made[0].succeed()
+    await let_run()
+    bench.calls.made[1].succeed()
+
+    assert await alone == "a1!"
+
+
+async def test_what_is_not_sent_yet_can_be_refused() -> None:
+    bench = Bench(in_flight_max=1)
+    sent = await bench.submitted("a")
+    waiting = await bench.submitted("a", "b")
+    error = OSError("away")
+    bench.batcher.refuse_waiting(error)
+
+    assert await asyncio.gather(*waiting, return_exceptions=True) == [error] * 2
+
+    bench.calls.made[0].succeed()
+    assert await asyncio.gather(*sent) == ["a!"]
+    await let_run()
+    assert bench.calls.asked == [["a"]]
+
+    later = await bench.submitted("b")
+    bench.calls.made[1].succeed()
+    assert await asyncio.gather(*later) == ["b!"]
+
+
+@pytest.mark.parametrize("is_sent", [False, True], ids=["not sent yet", "sent"])
+async def test_who_gives_up_does_not_take_the_others_along(*, is_sent: bool) -> None:
+    bench = Bench()
+    leaving, staying, other = bench.submit("a", "a", "b")
+    await (let_run() if is_sent else asyncio.sleep(0))
+    leaving.cancel()
+    await let_run()
+    bench.calls.made[0].succeed()
+
+    assert await staying == "a!"
+    assert await other == "b!"
+    assert leaving.cancelled()
+
+
+async def test_what_the_only_submitter_gave_up_does_not_block_its_key() -> None:
+    bench = Bench()
+    (leaving,) = await bench.submitted("a")
+    leaving.cancel()
+    later = await bench.submitted("a")
+    bench.calls.made[0].succeed("1")
+    await let_run()
+    bench.calls.made[1].succeed("2")
+
+    assert await asyncio.gather(*later) == ["a2"]
+
+
+async def test_a_call_that_is_cancelled_leaves_nobody_waiting() -> None:
+    bench = Bench()
+    tasks = await bench.submitted("a", "b")
+    bench.calls.tasks[0].cancel()
+    await let_run()
+
+    assert all(task.cancelled() for task in tasks)
+
+    later = await bench.submitted("a")
+    bench.calls.made[1].succeed()
+    assert await asyncio.gather(*later) == ["a!"]
+
+
+async def test_a_call_that_answers_too_little_leaves_nobody_waiting() -> None:
+    bench = Bench()
+    tasks = await bench.submitted("a", "b")
+    bench.calls.made[0].end.set_result(["a!"])
+    await let_run()
+
+    assert all(task.done() for task in tasks)
+    assert isinstance(bench.calls.tasks[0].exception(), ValueError)

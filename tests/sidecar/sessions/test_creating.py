@@ -1,0 +1,257 @@
+"""Create: what a new session is, and that a repeated create makes no second one."""
+
+import asyncio
+
+import pytest
+from moorline_api import CacheMode, SaveMode
+from moorline_sidecar.domain.ids import new_id
+from moorline_sidecar.errors import (
+    InvalidValue,
+    OutcomeUnknown,
+    SessionEnded,
+    SessionExists,
+    SessionUnknown,
+    StoreUnavailable,
+)
+
+from tests.sidecar.sessions.faults import Gate, answer_lost, request_lost, unavailable
+from tests.sidecar.sessions.workers import (
+    MINUTE,
+    SECOND,
+    T0,
+    VIRTUAL_TIME,
+    Worker,
+    asked,
+    cluster,
+    content,
+)
+
+pytestmark = VIRTUAL_TIME
+
+
+async def once(worker: Worker) -> str:
+    """The id of the session that this key makes."""
+    return (await worker.put(new_id(), key="once", set={"user": "ada"}))[1]
+
+
+async def test_a_new_session_is_accessed_when_it_is_created() -> None:
+    async with cluster() as two:
+        a, _ = two.workers
+        two.clock.skip(5 * SECOND)
+        session = await two.session(await a.new(user="ada"))
+        assert session.created == session.accessed == T0 + 5 * SECOND
+        assert session.version == 1
+        assert session.last_node == "a"
+        assert session.contexts == {"/": {"user": "ada"}}
+
+
+@pytest.mark.parametrize(
+    ("max_idle_ms", "max_age_ms", "expiry", "deadline"),
+    [
+        pytest.param(30 * MINUTE, 0, T0 + 30 * MINUTE, None, id="idle"),
+        pytest.param(0, 0, None, None, id="never"),
+        pytest.param(0, MINUTE, T0 + MINUTE, T0 + MINUTE, id="age alone"),
+        pytest.param(30 * MINUTE, MINUTE, T0 + MINUTE, T0 + MINUTE, id="age before idle"),
+        pytest.param(MINUTE, 30 * MINUTE, T0 + MINUTE, T0 + 30 * MINUTE, id="idle before age"),
+    ],
+)
+async def test_the_expiry_is_never_later_than_the_deadline(
+    max_idle_ms: int, max_age_ms: int, expiry: int | None, deadline: int | None
+) -> None:
+    async with cluster(max_idle_ms=max_idle_ms, max_age_ms=max_age_ms) as two:
+        session = await two.session(await two.workers[0].new())
+        assert (session.expiry, session.deadline) == (expiry, deadline)
+
+
+@pytest.mark.parametrize("mode", list(SaveMode))
+async def test_a_create_is_durable_before_it_is_answered_in_every_save_mode(
+    mode: SaveMode,
+) -> None:
+    async with cluster(save_mode=mode) as two:
+        a, b = two.workers
+        session_id = await a.new(user="ada")
+        assert content(await b.get(session_id)) == {"user": "ada"}
+
+
+async def test_a_created_session_is_read_without_asking_by_whoever_created_it() -> None:
+    async with cluster() as two:
+        a, _ = two.workers
+        served, session_id = await a.put(new_id())
+        assert served.is_new
+        await a.get(session_id, a.hint_of(served))
+        assert not a.link.calls["load"]
+        assert not a.link.calls["confirm"]
+
+
+async def test_an_id_that_is_taken_is_refused_on_every_worker() -> None:
+    async with cluster() as two:
+        session_id = await two.workers[0].new(user="ada")
+        for worker in two.workers:
+            with pytest.raises(SessionExists):
+                await worker.put(session_id)
+        assert (await two.session(session_id)).contexts == {"/": {"user": "ada"}}
+
+
+async def test_the_id_of_an_ended_session_is_never_used_again() -> None:
+    async with cluster() as two:
+        a, b = two.workers
+        session_id = await a.new()
+        await a.delete(session_id)
+        for worker in (a, b):
+            with pytest.raises(SessionEnded):
+                await worker.put(session_id)
+
+
+async def test_of_many_creates_under_one_id_exactly_one_wins() -> None:
+    async with cluster() as two:
+        session_id = new_id()
+        results = await asyncio.gather(
+            *(two.workers[n % 2].put(session_id, set={"by": n}) for n in range(20)),
+            return_exceptions=True,
+        )
+        refused = [result for result in results if isinstance(result, SessionExists)]
+        assert len(refused) == len(results) - 1
+
+
+async def test_a_create_that_is_not_accepted_leaves_nothing() -> None:
+    async with cluster() as two:
+        a, _ = two.workers
+        session_id = new_id()
+        with pytest.raises(InvalidValue):
+            await a.put(session_id, set={"n": "text"}, increment={"n": 1})
+        assert await two.stored(session_id) is None
+
+
+async def test_a_store_that_is_away_refuses_a_create() -> None:
+    async with cluster() as two:
+        a, _ = two.workers
+        a.link.plan("insert", unavailable)
+        session_id = new_id()
+        with pytest.raises(StoreUnavailable):
+            await a.put(session_id)
+        assert await two.stored(session_id) is None
+
+
+@pytest.mark.parametrize("fault", [answer_lost, request_lost])
+async def test_a_create_whose_answer_is_lost_once_is_done_once(fault: type) -> None:
+    async with cluster() as two:
+        a, _ = two.workers
+        a.link.plan("insert", fault)
+        served, session_id = await a.put(new_id(), set={"user": "ada"})
+        assert served.is_new
+        assert content(await a.get(session_id)) == {"user": "ada"}
+
+
+async def test_a_create_whose_outcome_stays_unknown_says_so() -> None:
+    async with cluster() as two:
+        a, _ = two.workers
+        a.link.always = request_lost
+        with pytest.raises(OutcomeUnknown):
+            await a.put(new_id())
+
+
+async def test_a_create_repeated_within_a_minute_gives_the_first_session() -> None:
+    async with cluster() as two:
+        a, _ = two.workers
+        first = await once(a)
+        two.clock.skip(59 * SECOND)
+        assert await once(a) == first
+        assert await two.store.count() == 1
+
+
+async def test_a_create_repeated_while_the_first_is_under_way_gives_the_first_session() -> None:
+    async with cluster() as two:
+        a, _ = two.workers
+        ids = await asyncio.gather(*(once(a) for _ in range(10)))
+        assert len(set(ids)) == 1
+        assert await two.store.count() == 1
+
+
+async def test_a_repeated_create_shows_the_session_as_it_is_now() -> None:
+    async with cluster() as two:
+        a, b = two.workers
+        session_id = await once(a)
+        await b.patch(session_id, set={"user": "bob"})
+        served, _ = await a.put(new_id(), key="once")
+        assert not served.is_new
+        assert content(served) == {"user": "bob"}
+
+
+async def test_a_create_repeated_when_its_session_is_over_says_so() -> None:
+    async with cluster(max_idle_ms=10 * SECOND) as two:
+        a, _ = two.workers
+        await once(a)
+        two.clock.skip(11 * SECOND)
+        async with asyncio.timeout(5):
+            with pytest.raises(SessionEnded):
+                await once(a)
+
+
+@pytest.mark.parametrize(
+    ("key", "context", "wait"),
+    [
+        pytest.param("other", "/", 0, id="another key"),
+        pytest.param("once", "/admin", 0, id="another context"),
+        pytest.param("once", "/", 61 * SECOND, id="after a minute"),
+    ],
+)
+async def test_another_create_makes_another_session(key: str, context: str, wait: int) -> None:
+    async with cluster() as two:
+        a, _ = two.workers
+        first = await once(a)
+        two.clock.skip(wait)
+        _, second = await a.create(new_id(), asked(key=key, context=context))
+        assert second != first
+
+
+async def test_a_create_that_failed_for_sure_can_be_repeated() -> None:
+    async with cluster() as two:
+        a, _ = two.workers
+        a.link.plan("insert", unavailable)
+        with pytest.raises(StoreUnavailable):
+            await once(a)
+        await asyncio.sleep(1)
+        await once(a)
+        assert await two.store.count() == 1
+
+
+async def test_a_create_of_unknown_outcome_repeated_under_its_key_makes_no_second_session() -> None:
+    async with cluster() as two:
+        a, _ = two.workers
+        a.link.plan("insert", answer_lost)
+        a.link.always = request_lost
+        with pytest.raises(OutcomeUnknown):
+            await once(a)
+        a.link.always = None
+        await asyncio.sleep(1)
+        session_id = await once(a)
+        assert await two.store.count() == 1
+        assert content(await a.get(session_id)) == {"user": "ada"}
+
+
+@pytest.mark.parametrize("mode", list(CacheMode))
+async def test_a_session_created_while_it_was_looked_for_is_not_held_absent(
+    mode: CacheMode,
+) -> None:
+    async with cluster(cache_mode=mode) as two:
+        a, _ = two.workers
+        session_id = new_id()
+        gate = Gate()
+        a.link.plan("load", gate.after)
+        looking = asyncio.create_task(a.get(session_id))
+        await gate.reached.wait()
+        await a.put(session_id, set={"user": "ada"})
+        gate.open()
+        await asyncio.gather(looking, return_exceptions=True)
+        assert content(await a.get(session_id)) == {"user": "ada"}
+
+
+async def test_an_unknown_id_is_never_adopted() -> None:
+    async with cluster() as two:
+        session_id = new_id()
+        for worker in two.workers:
+            with pytest.raises(SessionUnknown):
+                await worker.get(session_id)
+            with pytest.raises(SessionUnknown):
+                await worker.patch(session_id, set={"user": "eve"})
+        assert await two.stored(session_id) is None

@@ -1,0 +1,195 @@
+"""`saveOnCreate: false`: nothing is stored before the first change."""
+
+import asyncio
+
+import pytest
+from moorline_sidecar.domain.ids import new_id
+from moorline_sidecar.errors import (
+    OutcomeUnknown,
+    SessionEnded,
+    SessionUnknown,
+    TooLarge,
+    VersionConflict,
+)
+
+from tests.sidecar.sessions.faults import Gate, answer_lost, request_lost
+from tests.sidecar.sessions.workers import (
+    MINUTE,
+    SECOND,
+    T0,
+    VIRTUAL_TIME,
+    Changes,
+    cluster,
+    content,
+)
+
+pytestmark = VIRTUAL_TIME
+
+
+async def test_a_session_without_a_change_is_not_stored() -> None:
+    async with cluster(saves_on_create=False) as two:
+        a, _ = two.workers
+        session_id = await a.new()
+        assert content(await a.get(session_id)) == {}
+        assert await two.store.count() == 0
+
+
+async def test_a_session_that_was_not_stored_has_no_version_to_write_a_cookie_for() -> None:
+    async with cluster(saves_on_create=False) as two:
+        served, _ = await two.workers[0].put(new_id())
+        assert served.entry.stored.version == 0
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"set": {"user": "ada"}}, id="attributes"),
+        pytest.param({"principal": "ada"}, id="principal"),
+    ],
+)
+async def test_a_create_with_content_is_a_change(changes: Changes) -> None:
+    async with cluster(saves_on_create=False) as two:
+        await two.workers[0].put(new_id(), **changes)
+        assert await two.store.count() == 1
+
+
+async def test_the_first_change_stores_the_session_and_says_so() -> None:
+    async with cluster(saves_on_create=False) as two:
+        a, b = two.workers
+        session_id = await a.new()
+        served = await a.patch(session_id, set={"user": "ada"})
+        assert served.is_born
+        assert served.entry.stored.version == 1
+        assert content(await b.get(session_id)) == {"user": "ada"}
+        assert not (await a.patch(session_id, set={"n": 1})).is_born
+
+
+async def test_the_first_change_counts_as_the_creation() -> None:
+    async with cluster(saves_on_create=False, max_age_ms=10 * MINUTE) as two:
+        a, _ = two.workers
+        session_id = await a.new()
+        two.clock.skip(MINUTE)
+        await a.patch(session_id, set={"user": "ada"})
+        session = await two.session(session_id)
+        born = T0 + MINUTE
+        assert (session.created, session.accessed, session.cookie_set) == (born, born, born)
+        assert session.deadline == born + 10 * MINUTE
+
+
+async def test_concurrent_first_changes_are_all_applied() -> None:
+    async with cluster(saves_on_create=False) as two:
+        a, _ = two.workers
+        session_id = await a.new()
+        await asyncio.gather(*(a.patch(session_id, set={f"n{n}": n}) for n in range(10)))
+        expected = {f"n{n}": n for n in range(10)}
+        assert (await two.session(session_id)).contexts == {"/": expected}
+
+
+async def test_a_first_change_that_is_refused_leaves_the_session_unborn() -> None:
+    async with cluster(saves_on_create=False, max_session_bytes=100) as two:
+        a, _ = two.workers
+        session_id = await a.new()
+        with pytest.raises(TooLarge):
+            await a.patch(session_id, set={"text": "x" * 200})
+        assert await two.store.count() == 0
+        await a.patch(session_id, set={"text": "x"})
+        assert await two.store.count() == 1
+
+
+async def test_a_first_change_that_names_a_version_is_refused() -> None:
+    async with cluster(saves_on_create=False) as two:
+        a, _ = two.workers
+        session_id = await a.new()
+        with pytest.raises(VersionConflict):
+            await a.patch(session_id, if_match=7, set={"user": "ada"})
+        assert await two.store.count() == 0
+
+
+async def test_a_first_change_repeated_under_its_key_is_applied_once_on_any_worker() -> None:
+    async with cluster(saves_on_create=False) as two:
+        a, b = two.workers
+        session_id = await a.new()
+        await a.patch(session_id, key="once", increment={"n": 1})
+        await a.patch(session_id, key="once", increment={"n": 1})
+        await b.patch(session_id, key="once", increment={"n": 1})
+        assert (await two.session(session_id)).contexts == {"/": {"n": 1}}
+
+
+async def test_a_first_change_of_unknown_outcome_leaves_a_session_that_can_be_used() -> None:
+    async with cluster(saves_on_create=False) as two:
+        a, _ = two.workers
+        session_id = await a.new()
+        a.link.plan("insert", answer_lost)
+        a.link.always = request_lost
+        with pytest.raises(OutcomeUnknown):
+            await a.patch(session_id, set={"user": "ada"})
+        a.link.always = None
+        await asyncio.sleep(1)
+        await a.patch(session_id, set={"cart": 1})
+        assert (await two.session(session_id)).contexts == {"/": {"user": "ada", "cart": 1}}
+
+
+async def test_a_first_change_of_unknown_outcome_hides_nothing_that_others_have_done() -> None:
+    async with cluster(saves_on_create=False) as two:
+        a, b = two.workers
+        session_id = await a.new()
+        a.link.plan("insert", answer_lost)
+        a.link.always = request_lost
+        with pytest.raises(OutcomeUnknown):
+            await a.patch(session_id, set={"user": "ada"})
+        a.link.always = None
+        await asyncio.sleep(1)
+        served = await b.patch(session_id, set={"cart": 1})
+        assert content(await a.get(session_id, b.hint_of(served))) == {"user": "ada", "cart": 1}
+        await b.delete(session_id)
+        with pytest.raises(SessionEnded):
+            await a.get(session_id)
+
+
+async def test_a_session_ended_before_its_first_change_is_gone() -> None:
+    async with cluster(saves_on_create=False) as two:
+        a, _ = two.workers
+        session_id = await a.new()
+        assert await a.delete(session_id)
+        with pytest.raises(SessionUnknown):
+            await a.patch(session_id, set={"user": "ada"})
+        assert await two.store.count() == 0
+
+
+async def test_a_session_ended_during_its_first_change_stays_ended() -> None:
+    async with cluster(saves_on_create=False) as two:
+        a, _ = two.workers
+        session_id = await a.new()
+        gate = Gate()
+        a.link.plan("insert", gate.before)
+        changing = asyncio.create_task(a.patch(session_id, set={"user": "ada"}))
+        await gate.reached.wait()
+        ending = asyncio.create_task(a.delete(session_id))
+        await asyncio.sleep(0.1)
+        gate.open()
+        await asyncio.gather(changing, ending, return_exceptions=True)
+        with pytest.raises((SessionEnded, SessionUnknown)):
+            await a.get(session_id)
+
+
+async def test_an_unborn_session_is_forgotten_when_it_was_idle_for_its_life() -> None:
+    async with cluster(saves_on_create=False, max_idle_ms=MINUTE) as two:
+        a, _ = two.workers
+        session_id = await a.new()
+        two.clock.skip(59 * SECOND)
+        await a.get(session_id)
+        two.clock.skip(59 * SECOND)
+        await a.get(session_id)
+        two.clock.skip(MINUTE)
+        with pytest.raises(SessionUnknown):
+            await a.get(session_id)
+
+
+async def test_what_bots_leave_behind_is_bounded() -> None:
+    async with cluster(saves_on_create=False, cache_sessions=100) as two:
+        a, _ = two.workers
+        first = await a.new()
+        for _ in range(100):
+            await a.new()
+        with pytest.raises(SessionUnknown):
+            await a.get(first)

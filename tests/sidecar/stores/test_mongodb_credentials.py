@@ -1,0 +1,52 @@
+"""A user name and a password that change while sessions are served."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from moorline_sidecar.config.secrets import SecretFile
+from moorline_sidecar.errors import StoreUnavailable
+from moorline_sidecar.stores.mongodb import MongoStore
+from moorline_sidecar.stores.mongodb_client import Connection
+from moorline_sidecar.stores.uri_source import UriSource
+from pymongo import MongoClient
+
+from tests.contract.sessions import inserted, stored
+from tests.stores_fixtures import running_server
+
+
+def make_user(uri: str, name: str, password: str) -> None:
+    with MongoClient[dict[str, Any]](uri) as client:
+        client.admin.command(
+            "createUser", name, pwd=password, roles=[{"role": "root", "db": "admin"}]
+        )
+
+
+def with_user(uri: str, name: str, password: str) -> str:
+    return uri.replace("mongodb://", f"mongodb://{name}:{password}@") + "?authSource=admin"
+
+
+async def test_a_password_that_changes_is_read_again(tmp_path: Path) -> None:
+    secret = tmp_path / "uri"
+    seconds = 0.0
+    with running_server(tmp_path / "data") as server:
+        make_user(server.uri, "ada", "lovelace")
+        make_user(server.uri, "grace", "hopper")
+    with running_server(tmp_path / "data", "--auth") as server:
+        secret.write_text(with_user(server.uri, "ada", "wrong"))
+        source = UriSource(SecretFile(str(secret), ()), lambda: seconds)
+        store = MongoStore(Connection(source), "sessions", "shop")
+
+        with pytest.raises(StoreUnavailable) as raised:
+            await store.now()
+        assert "wrong" not in str(raised.value)
+        assert (await store.check()).reason == "AuthenticationFailed"
+
+        secret.write_text(with_user(server.uri, "ada", "lovelace"))
+        seconds += 1
+        session = await inserted(store)
+
+        secret.write_text(with_user(server.uri, "grace", "hopper"))
+        seconds += 1
+        assert await stored(store) == session
+        await store.close()

@@ -1,0 +1,56 @@
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from moorline_sidecar.checking import RESULT_BYTES, CheckResult, check
+from moorline_sidecar.stores.memory import MemoryStore
+
+from tests.sidecar.sessions.faults import Link, unavailable
+
+
+async def test_a_store_in_reach_is_ready() -> None:
+    result = await check(MemoryStore(lambda: 0))
+    assert (result.ok, result.reason, result.server) == (True, "Ready", "memory")
+    assert result.is_reached
+
+
+async def test_a_store_that_knows_no_better_is_unreachable() -> None:
+    link = Link(MemoryStore(lambda: 0))
+    link.plan("server", unavailable)
+    result = await check(link)
+    assert (result.ok, result.reason) == (False, "Unreachable")
+    assert not result.is_reached
+
+
+@pytest.mark.parametrize(
+    ("reason", "is_reached"),
+    [
+        ("Ready", False),
+        ("SecretNotFound", False),
+        ("SecretKeyMissing", False),
+        ("NameNotResolved", False),
+        ("TLSFailed", False),
+        ("Unreachable", False),
+        ("NotPrimary", False),
+        ("AuthenticationFailed", True),
+        ("UnsupportedVersion", True),
+        ("IndexConflict", True),
+    ],
+)
+def test_a_server_that_answers_is_reached(reason: str, *, is_reached: bool) -> None:
+    assert CheckResult(ok=False, reason=reason, detail="").is_reached is is_reached
+
+
+@given(st.text(max_size=5_000), st.text(max_size=200), st.lists(st.text(max_size=60), max_size=100))
+def test_a_line_is_json_of_two_kibibytes_at_most(
+    detail: str, server: str, indexes: list[str]
+) -> None:
+    result = CheckResult(
+        ok=False, reason="TLSFailed", detail=detail, server=server, indexes=tuple(indexes)
+    )
+    line = result.line()
+    told = msgspec.json.decode(line)
+    assert len(line.encode()) <= RESULT_BYTES
+    assert detail.startswith(told["detail"])
+    assert told["detail"] or not detail or len(server) + len(str(indexes)) > RESULT_BYTES // 2
+    assert told["reason"] == "TLSFailed"

@@ -1,0 +1,92 @@
+import asyncio
+import io
+import json
+from pathlib import Path
+
+import aiohttp
+import pytest
+from moorline_sidecar.errors import ConfigurationError
+from moorline_sidecar.serving import serve
+from structlog.testing import capture_logs
+
+from tests.sidecar.serving import MEMORY, configured, running
+
+
+async def test_cookies_follow_the_configuration(tmp_path: Path) -> None:
+    spec = {**MEMORY, "cookie": {"name": "S", "sameSite": "Strict", "hint": "Suffix"}}
+    async with (
+        running(configured(tmp_path, spec)) as listening,
+        aiohttp.ClientSession() as http,
+        http.post(f"http://{listening.data}/v1/session") as response,
+    ):
+        (cookie,) = response.headers.getall("Set-Cookie")
+    assert cookie.startswith("S=")
+    assert ".node3; " in cookie
+    assert "SameSite=Strict" in cookie
+
+
+async def test_sessions_may_be_as_large_as_configured(tmp_path: Path) -> None:
+    spec = {**MEMORY, "sessions": {"maxBytes": "8Mi"}, "cache": {"maxBytes": "256Mi"}}
+    body = io.BytesIO(json.dumps({"attributes": {"large": "x" * (5 << 20)}}).encode())
+    headers = {"Content-Type": "application/json"}
+    async with (
+        running(configured(tmp_path, spec)) as listening,
+        aiohttp.ClientSession() as http,
+        http.post(f"http://{listening.data}/v1/sessions", data=body, headers=headers) as response,
+    ):
+        assert response.status == 201
+
+
+async def test_limits_follow_the_configuration(tmp_path: Path) -> None:
+    configuration = configured(tmp_path, limits={"headFields": 8})
+    headers = {f"X-{number}": "1" for number in range(20)}
+    async with running(configuration) as listening, aiohttp.ClientSession() as http:
+        url = f"http://{listening.data}/v1/sessions"
+        async with http.post(url, headers=headers) as response:
+            assert response.status == 431
+
+
+async def test_readiness_ends_before_service_does(tmp_path: Path) -> None:
+    """A request under way is finished, while nobody new is sent here."""
+    stop, listening = asyncio.Event(), asyncio.get_running_loop().create_future()
+    configuration = configured(tmp_path)
+    async with asyncio.TaskGroup() as tasks, aiohttp.ClientSession() as http:
+        serving = tasks.create_task(serve(configuration, stop, listening.set_result))
+        where = await listening
+        reader, writer = await asyncio.open_connection(where.data.host, where.data.port)
+        writer.write(
+            b"POST /v1/sessions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n"
+            b"Content-Type: application/json\r\n\r\n{"
+        )
+        async with http.get(f"http://{where.health}/readyz") as response:
+            assert response.status == 200
+        stop.set()
+        status = 200
+        while status == 200:
+            async with http.get(f"http://{where.health}/readyz") as response:
+                status = response.status
+        assert status == 503
+        writer.write(b"}")
+        assert (await reader.read()).startswith(b"HTTP/1.1 201 ")
+        writer.close()
+        assert await serving
+
+
+async def test_a_backend_that_is_not_there_yet_is_a_mistake(tmp_path: Path) -> None:
+    configuration = configured(tmp_path, {"backend": {"type": "File", "file": {}}})
+    with pytest.raises(ConfigurationError, match=r"spec\.backend\.type"):
+        await serve(configuration, asyncio.Event(), lambda _: None)
+
+
+async def test_no_id_is_logged(tmp_path: Path) -> None:
+    with capture_logs() as told:
+        async with running(configured(tmp_path)) as listening, aiohttp.ClientSession() as http:
+            async with http.post(f"http://{listening.data}/v1/session") as response:
+                session_id = (await response.json())["id"]
+            for verb in ("renew", "complete", "touch"):
+                headers = {"Moorline-Session": session_id}
+                url = f"http://{listening.data}/v1/session/{verb}"
+                async with http.post(url, headers=headers) as response:
+                    session_id = (await response.json())["id"] if verb == "renew" else session_id
+    assert told
+    assert session_id not in str(told)
