@@ -67,7 +67,11 @@ class InvalidRequest(Refusal):
 
 
 class SessionUnknown(Refusal):
-    """There is no such session, and no trace of one."""
+    """There is no such session, and no trace of one; `is_named`: the request named one."""
+
+    def __init__(self, *, is_named: bool = True) -> None:
+        self.is_named = is_named
+        super().__init__("no such session")
 
 
 class AttributeUnknown(Refusal):

@@ -29,6 +29,7 @@ class Entry:
     __slots__ = (
         "bodies",
         "confirmed_at",
+        "contended_until",
         "cookie_set",
         "frequency",
         "is_in_main",
@@ -50,6 +51,7 @@ class Entry:
         self.key = stored.key
         self.times = times
         self.confirmed_at = confirmed_at
+        self.contended_until = 0
         self.frequency = 0
         self.is_in_main = False
         self.is_over_locally = False

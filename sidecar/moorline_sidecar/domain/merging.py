@@ -86,7 +86,7 @@ def rebased(stored: Session, unsaved: Iterable[Asked]) -> Session:
 
 
 def compacted(unsaved: Sequence[Asked]) -> list[Asked]:
-    """The same changes in less room: at most 16 with keys, and one between two of them."""
+    """The same changes in less room: at most 16 with keys, and one a context between two of them."""
     surplus = sum(ask.idempotency_key is not None for ask in unsaved) - RECENT_KEYS
     compact: list[Asked] = []
     for ask in unsaved:
@@ -101,12 +101,15 @@ def compacted(unsaved: Sequence[Asked]) -> list[Asked]:
 
 
 def _append(compact: list[Asked], patch: Patch) -> None:
-    """Join a change without a key to the one before it, where their contexts allow."""
-    last = compact[-1] if compact else None
-    if last is None or last.idempotency_key is not None or last.patch.context != patch.context:
-        compact.append(Asked(patch=patch))
-    else:
-        compact[-1] = Asked(patch=_joined(last.patch, patch))
+    """Join a change without a key to the last one of its context, if no key stands between."""
+    for place in range(len(compact) - 1, -1, -1):
+        known = compact[place]
+        if known.idempotency_key is not None:
+            break
+        if known.patch.context == patch.context:
+            compact[place] = Asked(patch=_joined(known.patch, patch))
+            return
+    compact.append(Asked(patch=patch))
 
 
 def _joined(first: Patch, then: Patch) -> Patch:

@@ -1,6 +1,6 @@
 """The decisions about a session's life, saving and copies: facts and `now` in, a verdict out.
 
-Times are milliseconds. session-semantics of the documentation holds the rules word for word.
+Times are milliseconds. The rules, in words, are in docs/sessions.md.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ class Administration:
             session_time_mean=round(counters.lifetime_mean_ms / 1000, 3),
             session_time_max=counters.lifetime_max_ms / 1000,
             session_time_std_dev=round(counters.lifetime_stddev_ms / 1000, 3),
-            session_time_total=counters.lifetime_total_ms / 1000,
+            session_time_total=since.lifetime_total_ms / 1000,
             store_count=await self._store_count(),
             hit_ratio=round(since.hits / asked, 4) if asked else 0.0,
             unsaved=self._sessions.unsaved,

@@ -1,7 +1,6 @@
 """The routes of `/v1/session`: the session that the browser's cookies name.
 
-Cookies are written only where session-semantics says so: a slow answer must not undo a login that
-overtook it.
+Cookies are written seldom (docs/sessions.md): a slow answer must not undo a login that overtook it.
 """
 
 from __future__ import annotations
@@ -90,7 +89,7 @@ class ByCookie:
             SessionUnknown, SessionEnded: there is none.
             InvalidRequest: there are two.
         """
-        refusal: SessionUnknown | SessionEnded = SessionUnknown()
+        refusal: SessionUnknown | SessionEnded = SessionUnknown(is_named=bool(claim.ids))
         found: list[tuple[str, Served]] = []
         for session_id in claim.ids[:CANDIDATES_MAX]:
             key = self._sessions.key_of(session_id)
@@ -184,7 +183,7 @@ class ByCookie:
     async def _meant(self, claim: Claim) -> str:
         """The id to change; looked up only where several are presented."""
         if not claim.ids:
-            raise SessionUnknown
+            raise SessionUnknown(is_named=False)
         if len(claim.ids) == 1:
             return claim.ids[0]
         return (await self._found(claim, is_access=False))[0]

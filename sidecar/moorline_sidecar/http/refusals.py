@@ -27,6 +27,11 @@ def refusal_of(error: MoorlineError, *, current: object = None, fields: bytes = 
     match error:
         case InvalidRequest():
             return problem(error.problem, error.detail)
+        case SessionUnknown(is_named=False):
+            return problem(
+                "session-unknown",
+                "The request names no session, by cookie or Moorline-Session; begin one.",
+            )
         case SessionUnknown():
             return problem(
                 "session-unknown",

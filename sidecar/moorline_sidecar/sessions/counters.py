@@ -46,9 +46,8 @@ class Counters(Struct, kw_only=True):
         self.lifetime_squares += delta * (lifetime_ms - self.lifetime_mean_ms)
 
     def forget_lifetimes(self) -> None:
-        """Begin the statistics of lifetimes anew."""
+        """Begin the statistics of lifetimes anew; their total is a metric, and goes on."""
         self.ended_lifetimes = 0
-        self.lifetime_total_ms = 0
         self.lifetime_max_ms = 0
         self.lifetime_mean_ms = 0.0
         self.lifetime_squares = 0.0

@@ -13,6 +13,7 @@ from moorline_sidecar.domain.policies import deadline_of, expiry_of
 from moorline_sidecar.domain.session import Session, Tombstone
 from moorline_sidecar.errors import (
     AlreadyExists,
+    OutcomeUnknown,
     Refusal,
     SessionEnded,
     SessionExists,
@@ -38,6 +39,7 @@ REPEATS_MAX: Final = 10_000
 class Repeat(Struct):
     """A create under an idempotency key; perhaps of unknown outcome, until it `is_done`."""
 
+    place: tuple[str, str]
     until: int
     session_id: str
     is_done: bool = False
@@ -54,6 +56,8 @@ class Creating:
         self._ending = ending
         self._principals = principals
         self._unborn: dict[str, Entry] = {}
+        self._doubtful: set[str] = set()
+        """Unborn sessions that may be in the store, as the answer to their first change was lost."""
         self._repeats: dict[tuple[str, str], Repeat] = {}
 
     async def create(self, key: str, patch: Patch) -> Entry:
@@ -84,12 +88,13 @@ class Creating:
         assert isinstance(session, Session)  # noqa: S101 nothing else is put there
         life = min(session.max_idle_ms or UNBORN_MS, UNBORN_MS)
         if entry.used_at + life <= now:
-            del self._unborn[key]
+            self.forget(key)
             return None
         return entry
 
     def forget(self, key: str) -> bool:
         """Forget an unborn session; whether there was one."""
+        self._doubtful.discard(key)
         return self._unborn.pop(key, None) is not None
 
     async def bear(self, key: str, asked: Asked) -> Entry:
@@ -109,9 +114,23 @@ class Creating:
                 raise VersionConflict(entry)
             if isinstance(verdict, Refusal):
                 raise verdict
-        stored = await self._insert(self._beginning(merged.content))
-        self._unborn.pop(key, None)
+        try:
+            stored = await self._insert(self._beginning(merged.content))
+        except OutcomeUnknown:
+            self._doubtful.add(key)
+            raise
+        self.forget(key)
         return stored
+
+    async def has_been_stored(self, key: str) -> bool:
+        """Whether an unborn session turns out to be in the store; it is forgotten here then."""
+        if key not in self._doubtful:
+            return False
+        try:
+            await self._finding.fetch(key)
+        except SessionUnknown:
+            return False
+        return self.forget(key)
 
     def repeat_of(self, idempotency_key: str, context: str, session_id: str) -> Repeat:
         """The create under this key and context: one within the last minute, or a new one."""
@@ -125,12 +144,13 @@ class Creating:
         ):
             del self._repeats[next(iter(self._repeats))]
         self._repeats.pop(place, None)
-        repeat = self._repeats[place] = Repeat(now + REPEAT_MS, session_id)
+        repeat = self._repeats[place] = Repeat(place, now + REPEAT_MS, session_id)
         return repeat
 
-    def forget_repeat(self, idempotency_key: str, context: str) -> None:
+    def forget_repeat(self, repeat: Repeat) -> None:
         """The create surely did not happen: the next call makes it."""
-        self._repeats.pop((idempotency_key, context), None)
+        if self._repeats.get(repeat.place) is repeat:
+            del self._repeats[repeat.place]
 
     def _session(self, key: str, patch: Patch) -> Session:
         policy = self._core.policy
@@ -191,7 +211,7 @@ class Creating:
 
     def _remember(self, session: Session) -> Entry:
         while len(self._unborn) >= self._core.policy.cache_sessions:
-            del self._unborn[next(iter(self._unborn))]
+            self.forget(next(iter(self._unborn)))
         entry = Entry(
             structs.replace(session, version=0),
             times_of(session),

@@ -33,6 +33,10 @@ class Lanes(Generic[Job]):
         jobs, lane.jobs = lane.jobs, []
         return jobs
 
+    def is_wanted(self, key: str) -> bool:
+        """Whether jobs wait behind the holder."""
+        return bool(self._lane(key).jobs)
+
     @asynccontextmanager
     async def hold(self, key: str) -> AsyncIterator[None]:
         """Alone with the session, in the order of asking."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Final, Self
 
 import structlog
@@ -44,6 +44,9 @@ from moorline_sidecar.stores.base import SessionStore
 
 RETRY_SECONDS: Final = 0.2
 """Between tries to save at shutdown while the store is away."""
+
+RESTART_SECONDS: Final = 1.0
+"""Before work in the background that has failed begins anew."""
 
 log = structlog.get_logger(__name__)
 
@@ -112,7 +115,7 @@ class Sessions:
 
     async def _read(self, key: str, hint: Hint | None, *, is_access: bool) -> Served:
         unborn = self._creating.unborn(key)
-        if unborn is not None:
+        if unborn is not None and not await self._creating.has_been_stored(key):
             unborn.used_at = self.core.clock.monotonic()
             return Served(unborn, Source.BYPASS)
         entry, source = await self._finding.find(key, hint)
@@ -169,25 +172,26 @@ class Sessions:
         context = asked.patch.context
         repeat = self._creating.repeat_of(key, context, session_id)
         async with self._lanes.hold(self.key_of(repeat.session_id)):
-            if repeat.is_done:
-                return await self._read_repeat(repeat)
-            try:
-                served = await self._create(repeat.session_id, asked)
-            except OutcomeUnknown:
-                # The next call tries the same id, and finds out.
-                raise
-            except SessionExists:
-                repeat.is_done = True
-                return await self._read_repeat(repeat)
-            except BaseException:
-                self._creating.forget_repeat(key, context)
-                raise
-            repeat.is_done = True
-            return served, repeat.session_id
-
-    async def _read_repeat(self, repeat: Repeat) -> tuple[Served, str]:
-        served = await _resolved(self.read(self.key_of(repeat.session_id), None))
+            served = None if repeat.is_done else await self._create_repeat(repeat, asked)
+        if served is None:
+            served = await _resolved(self.read(self.key_of(repeat.session_id), None))
         return served, repeat.session_id
+
+    async def _create_repeat(self, repeat: Repeat, asked: Asked) -> Served | None:
+        """The session that is created now; None if an earlier call has created it."""
+        served: Served | None = None
+        try:
+            served = await self._create(repeat.session_id, asked)
+        except SessionExists:
+            pass
+        except OutcomeUnknown:
+            # The next call tries the same id, and finds out.
+            raise
+        except BaseException:
+            self._creating.forget_repeat(repeat)
+            raise
+        repeat.is_done = True
+        return served
 
     async def _create(self, session_id: str, asked: Asked) -> Served:
         entry = await self._creating.create(self.key_of(session_id), asked.patch)
@@ -263,11 +267,11 @@ class Sessions:
         principal = asked.patch.principal
         if principal is not UNSET:
             await self.principals.refuse_above_limit(principal, key=key)
-        entry = await self._writing.change(key, asked, hint)
+        entry, is_written = await self._writing.change(key, asked, hint)
         if principal is not UNSET:
             await self.principals.end_oldest_above_limit(entry)
         served = Served(entry, Source.BYPASS)
-        if asked.patch.is_empty:
+        if not is_written:
             return await self._touched(entry, Source.BYPASS, is_urgent=self._touching.access(entry))
         await self._evict_after_request(entry)
         return served
@@ -306,14 +310,14 @@ class Sessions:
         if self.policy.on_outage is OnOutage.BUFFER:
             log.warning("onOutage Buffer is not available yet; changes are refused in an outage")
         loops = (
-            self.core.availability.keep_watch(),
-            self._touching.keep_flushing(),
-            self._deferring.keep_saving(),
-            self.housekeeping.keep_scavenging(),
-            self.housekeeping.keep_evicting(),
-            self._prepare(),
+            self.core.availability.keep_watch,
+            self._touching.keep_flushing,
+            self._deferring.keep_saving,
+            self.housekeeping.keep_scavenging,
+            self.housekeeping.keep_evicting,
+            self._prepare,
         )
-        self._background = [asyncio.create_task(loop) for loop in loops]
+        self._background = [asyncio.create_task(_kept_going(loop)) for loop in loops]
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
@@ -423,3 +427,15 @@ def _alive(served: Served) -> Served:
     if isinstance(record, Tombstone):
         raise SessionEnded(record.reason)
     return served
+
+
+async def _kept_going(loop: Callable[[], Awaitable[None]]) -> None:
+    """Run work in the background; an error of ours must not end it unnoticed."""
+    while True:
+        try:
+            await loop()
+        except Exception:
+            log.exception("work in the background failed")
+            await asyncio.sleep(RESTART_SECONDS)
+        else:
+            return

@@ -12,7 +12,7 @@ from msgspec import Struct
 from moorline_sidecar.cache.entry import Entry, detached
 from moorline_sidecar.domain.changes import content_size, stamped
 from moorline_sidecar.domain.ids import Hint
-from moorline_sidecar.domain.merging import Asked, Merge, Verdict, compacted, merge
+from moorline_sidecar.domain.merging import Asked, Merge, Verdict, compacted, merge, rebased
 from moorline_sidecar.domain.session import Session, Tombstone
 from moorline_sidecar.errors import (
     MoorlineError,
@@ -30,20 +30,29 @@ from moorline_sidecar.sessions.finding import Finding
 from moorline_sidecar.sessions.lanes import Lanes
 from moorline_sidecar.stores.base import Change, Outcome
 
-WRITE_MS: Final = 2_500
-"""How long a change may lose against other workers; with the write under way within 3 s."""
+WRITE_MS: Final = 5_000
+"""How long a change may lose against other workers, before it is refused as overloaded."""
+
+CONTENDED_MS: Final = 1_000
+"""For how long after a conflict this worker leaves gaps between its writes of that session."""
+
+GAP_MAX_MS: Final = 200
 
 BACKOFF_MAX_SECONDS: Final = 0.03
 
 
 class Job(Struct, eq=False):
-    """A change that waits for its write; `record` is what came of it, in `entry` at that moment."""
+    """A change that waits for its write; `record` is what came of it, in `entry` at that moment.
+
+    `is_written` is false for what had been done before, or changes nothing.
+    """
 
     asked: Asked
     hint: Hint | None
     entry: Entry | None = None
     record: Session | None = None
     error: MoorlineError | None = None
+    is_written: bool = False
 
     @property
     def is_done(self) -> bool:
@@ -59,8 +68,8 @@ class Writing:
         self._finding = finding
         self._ending = ending
 
-    async def change(self, key: str, asked: Asked, hint: Hint | None) -> Entry:
-        """The entry after the change, which is durable.
+    async def change(self, key: str, asked: Asked, hint: Hint | None) -> tuple[Entry, bool]:
+        """The entry after the change, which is durable, and whether it was written just now.
 
         Raises:
             Refusal: nothing was changed.
@@ -77,7 +86,8 @@ class Writing:
         if job.entry is None or job.record is None:
             raise OutcomeUnknown
         # Others may have gone on with the session since: the answer is about this change.
-        return job.entry if job.entry.record is job.record else detached(job.record)
+        is_current = job.entry.record is job.record
+        return (job.entry if is_current else detached(job.record)), job.is_written
 
     async def save(self, key: str) -> None:
         """Write what is unsaved of a session.
@@ -111,6 +121,7 @@ class Writing:
         is_fresh = False
         attempt = 0
         while True:
+            asked_at = self._core.clock.monotonic()
             base = await self._base(key, jobs, is_fresh=is_fresh)
             stored = base.stored
             assert isinstance(stored, Session)  # noqa: S101 what `_base` promises
@@ -125,15 +136,19 @@ class Writing:
                 # A stale copy must not decide about what the store then does not check.
                 is_fresh = True
                 continue
+            record = base.record
             if is_written:
-                held = await self._send(base, merged.content, is_access=bool(jobs))
-                if held is None:
+                after = await self._send(base, merged.content, is_access=bool(jobs))
+                if after is None:
                     await self._back_off(attempt, until)
                     attempt += 1
                     is_fresh = True
                     continue
-                base = held
-            _hand_out(base, jobs, merged)
+                base = self._learn(after, asked_at)
+                record = base.record if base.stored is after else after
+            assert isinstance(record, Session)  # noqa: S101 found alive, or just written
+            _hand_out(base, record, jobs, merged)
+            await self._leave_gap(base, asked_at)
             return
 
     async def _base(self, key: str, jobs: Sequence[Job], *, is_fresh: bool) -> Entry:
@@ -153,8 +168,15 @@ class Writing:
             raise SessionEnded(entry.stored.reason)
         return entry
 
-    async def _send(self, base: Entry, content: Session, *, is_access: bool) -> Entry | None:
-        """The entry after the write; None if the session is not what `base` holds (any more)."""
+    def _learn(self, after: Session, asked_at: int) -> Entry:
+        """The entry after a write of this worker; it may hold more than that by now."""
+        entry = self._core.learn(after, asked_at)
+        if isinstance(entry.stored, Session) and entry.stored is not after:
+            self._core.hold(entry, entry.stored, rebased(entry.stored, entry.promised))
+        return entry
+
+    async def _send(self, base: Entry, content: Session, *, is_access: bool) -> Session | None:
+        """The session as written; None if it is not what `base` holds (any more)."""
         core = self._core
         stored = base.stored
         assert isinstance(stored, Session)  # noqa: S101 what `_base` promises
@@ -170,7 +192,6 @@ class Writing:
         # What is deferred from now on is not in this write.
         base.sending, base.unsaved = base.unsaved, []
         sent_count = base.unsaved_count
-        asked_at = core.clock.monotonic()
         try:
             outcome = await write_surely(core, Change(before=stored, after=after))
         except BaseException:
@@ -181,9 +202,10 @@ class Writing:
                 base.sending = []
                 base.unsaved_count -= sent_count
                 core.note_unsaved(base)
-                return core.learn(after, asked_at)
+                return after
             case Outcome.CONFLICT:
                 core.counters.conflicts += 1
+                base.contended_until = core.clock.monotonic() + CONTENDED_MS
         self._keep_unsaved(base)
         if outcome is Outcome.TOO_LARGE:
             raise TooLarge(content_size(content.contexts), core.policy.max_session_bytes)
@@ -194,6 +216,16 @@ class Writing:
         entry.unsaved = compacted(entry.promised)
         entry.sending = []
         self._core.note_unsaved(entry)
+
+    async def _leave_gap(self, entry: Entry, asked_at: int) -> None:
+        """Let another worker have a session that both write all the time.
+
+        Who has just written knows the newest version and would win again and again, while the other
+        one loads it: a gap as long as a load and a write lets them take turns.
+        """
+        now = self._core.clock.monotonic()
+        if now < entry.contended_until and self._lanes.is_wanted(entry.key):
+            await asyncio.sleep(min(2 * (now - asked_at), GAP_MAX_MS) / 1000)
 
     async def _back_off(self, attempt: int, until: int) -> None:
         """Let the other worker finish; the first retry is at once.
@@ -207,9 +239,8 @@ class Writing:
             await asyncio.sleep(random.uniform(0, min(BACKOFF_MAX_SECONDS, 0.002 * 2**attempt)))  # noqa: S311 jitter
 
 
-def _hand_out(entry: Entry, jobs: Sequence[Job], merged: Merge) -> None:
+def _hand_out(entry: Entry, record: Session, jobs: Sequence[Job], merged: Merge) -> None:
     """Tell every job what became of it; those that must wait for another write stay undone."""
-    assert isinstance(entry.record, Session)  # noqa: S101 it was found alive or just written
     for job, verdict in zip(jobs, merged.verdicts, strict=True):
         match verdict:
             case Verdict.LATER:
@@ -220,7 +251,8 @@ def _hand_out(entry: Entry, jobs: Sequence[Job], merged: Merge) -> None:
                 job.error = verdict
             case Verdict.REPLAYED | Verdict.MERGED:
                 job.entry = entry
-                job.record = entry.record
+                job.record = record
+                job.is_written = verdict is Verdict.MERGED and not job.asked.patch.is_empty
 
 
 def _fail(jobs: Sequence[Job], error: MoorlineError) -> None:

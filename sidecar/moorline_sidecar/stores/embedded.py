@@ -77,6 +77,8 @@ class EmbeddedServer:
             stdin=subprocess.PIPE,
             # It looks for a configuration of its own in the working folder.
             cwd=self._folder,
+            # Ctrl-C is for us: what is unsaved then still has a store to go to.
+            start_new_session=True,
         )
 
     def is_answering(self) -> bool:
@@ -124,6 +126,7 @@ async def embedded_server(folder: Path | None = None) -> AsyncIterator[EmbeddedS
         ConfigurationError: it is not installed, or does not answer within 15 s.
     """
     with ExitStack() as stack:
+        is_kept = folder is not None
         if folder is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="moorline-")))
         server = EmbeddedServer(folder)
@@ -132,7 +135,7 @@ async def embedded_server(folder: Path | None = None) -> AsyncIterator[EmbeddedS
             await _until_answering(server)
             yield server
         finally:
-            await asyncio.to_thread(server.stop)
+            await asyncio.to_thread(server.stop if is_kept else server.kill)
 
 
 async def _until_answering(server: EmbeddedServer) -> None:

@@ -1,4 +1,4 @@
-"""MongoDB, and what speaks its protocol: one document per session (storage.md shows it).
+"""MongoDB, and what speaks its protocol: one document per session (docs/operations.md).
 
 Every write is one conditional operation on one document, so that it is the same on a replica set,
 a sharded cluster and compatible servers.

@@ -1,4 +1,4 @@
-"""Records as MongoDB documents, both ways; storage.md of the documentation shows the layout.
+"""Records as MongoDB documents, both ways; docs/operations.md shows the layout.
 
 Reading is tolerant: a person may have edited any field, or have imported sessions from elsewhere.
 """

@@ -24,6 +24,8 @@ def open_store(
         ConfigurationError: the backend is not among those that this version has, or the URI is
             missing or of no use.
     """
+    if backend.l2 is not None:
+        raise ConfigurationError(["spec.backend.l2: not available yet; remove it"])
     match backend.type:
         case BackendType.MEMORY:
             from moorline_sidecar.stores.memory import MemoryStore

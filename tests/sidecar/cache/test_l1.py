@@ -105,12 +105,7 @@ def test_an_entry_that_never_fits_is_not_kept() -> None:
 
 def test_an_entry_that_grows_makes_room() -> None:
     l1 = filled(L1(1_000, 20 * ONE), *(f"k{n}" for n in range(20)))
-    entry = l1.get("k19")
-    assert entry is not None
-    before = entry.size
-    session = weighing("k19", 5 * ONE)
-    entry.hold(session, session)
-    l1.resized(entry, before)
+    grow(l1, "k19", 5 * ONE)
 
     assert l1.bytes == sum(each.size for each in l1) <= l1.max_bytes
     assert len(l1) < 20
@@ -158,6 +153,44 @@ def test_a_key_that_comes_back_soon_is_no_newcomer_any_more() -> None:
     assert l1.peek("new") is None
 
 
+def with_a_used_main_queue(limit: int) -> L1:
+    """18 entries have been used, and were promoted when others came by."""
+    l1 = filled(L1(1_000, limit), *(f"used-{n}" for n in range(18)))
+    hit(l1, *(f"used-{n}" for n in range(18)))
+    filled(l1, *(f"once-{n}" for n in range(10)))
+    for entry in l1:
+        if entry.key.startswith("once"):
+            l1.drop(entry.key)
+    assert len(l1) == 18
+    return l1
+
+
+def grow(l1: L1, name: str, attribute_bytes: int) -> None:
+    entry = l1.peek(name)
+    assert entry is not None
+    before = entry.size
+    session = weighing(name, attribute_bytes)
+    entry.hold(session, session)
+    l1.resized(entry, before)
+
+
+def test_newcomers_that_grow_beyond_their_share_go_first() -> None:
+    l1 = with_a_used_main_queue(20 * ONE)
+    filled(l1, "new")
+    grow(l1, "new", 3 * ONE)
+
+    assert keys(l1) == sorted(f"used-{n}" for n in range(18))
+
+
+def test_newcomers_within_their_share_do_not_go_first() -> None:
+    l1 = with_a_used_main_queue(20 * ONE)
+    grow(l1, "used-9", ONE)
+    filled(l1, "new")
+
+    assert l1.peek("new") is not None
+    assert l1.peek("used-0") is None
+
+
 def test_what_is_unsaved_is_never_evicted() -> None:
     l1 = L1(20, ROOMY)
     for n in range(10):
@@ -201,13 +234,10 @@ def test_what_is_new_makes_room_for_what_is_unsaved() -> None:
 
 def test_what_is_used_makes_room_for_what_is_unsaved() -> None:
     l1 = L1(100, 3 * ONE)
-    unsaved = an_entry("unsaved", is_unsaved=True)
-    l1.put(unsaved)
+    l1.put(an_entry("unsaved", is_unsaved=True))
     filled(l1, "saved-1", "saved-2")
     hit(l1, "unsaved", "saved-1", "saved-2")
-    session = weighing("unsaved", 3 * ONE)
-    unsaved.hold(session, session)
-    l1.resized(unsaved, ONE)
+    grow(l1, "unsaved", 3 * ONE)
 
     assert keys(l1) == ["unsaved"]
 

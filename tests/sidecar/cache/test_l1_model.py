@@ -112,5 +112,5 @@ class L1Model(RuleBasedStateMachine):
         assert (len(self.l1), self.l1.bytes) == (0, 0)
 
 
-L1Model.TestCase.settings = settings(max_examples=100, stateful_step_count=40)
+L1Model.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
 TestL1AgainstADict = L1Model.TestCase

@@ -109,13 +109,15 @@ async def test_closing_finishes_what_is_in_flight_and_closes_what_is_idle() -> N
         first, second = await busy.answer(), await busy.answer()
         assert [first.closes, second.closes] == [False, True]
         assert await busy.is_closed()
-        await sending.send(upload[-1:])
+        plane.sweep()
+        await sending.send(upload[-1:] + request("/never", method="PUT", body=b"abc"))
         answer = await sending.answer()
         assert (answer.members["body"], answer.closes) == ("abc", True)
         for client in (busy, idle, sending):
             await client.close()
         await closing
         assert plane.connections == 0
+    assert len(application.screened) == 1
 
 
 async def test_closing_ends_with_the_grace_whatever_is_at_work() -> None:

@@ -118,6 +118,11 @@ async def test_a_client_that_reads_nothing_is_cut_off() -> None:
         assert plane.traffic.timeouts == 1
 
 
+async def test_the_data_plane_looks_at_its_connections_by_itself() -> None:
+    async with serving(head_s=0, sweep_s=0.001) as plane, connected(plane.port) as client:
+        assert (await client.ask(b"G")).status == 408
+
+
 async def test_who_was_answered_for_the_last_time_has_to_go() -> None:
     clock = Clock()
     async with serving(clock=clock) as plane, connected(plane.port) as client:

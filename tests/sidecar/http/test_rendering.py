@@ -210,10 +210,12 @@ def test_contexts_do_not_get_each_others_answers() -> None:
 
 def test_only_the_answer_that_creates_a_session_calls_it_new() -> None:
     entry = held()
-    created = RENDERER.session(201, entry, Facts(A, "/", Source.BYPASS, is_new=True))
-    read = RENDERER.session(200, entry, Facts(A, "/", Source.HIT))
+    answers = [
+        RENDERER.session(200, entry, Facts(A, "/", Source.BYPASS, is_new=is_new))
+        for is_new in (True, False, True)
+    ]
 
-    assert [json.loads(each.body)["new"] for each in (created, read)] == [True, False]
+    assert [json.loads(answer.body)["new"] for answer in answers] == [True, False, True]
 
 
 @pytest.mark.parametrize(

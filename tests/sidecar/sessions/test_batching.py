@@ -1,4 +1,6 @@
 import asyncio
+import gc
+from typing import Any
 
 import pytest
 from moorline_sidecar.sessions.batching import BATCH_MAX, IN_FLIGHT_MAX, Batcher
@@ -142,15 +144,20 @@ async def test_after_a_failure_the_next_call_is_made() -> None:
         await failed[0]
 
 
-async def test_the_failure_of_what_nobody_waits_for_is_no_warning() -> None:
+async def test_the_failure_of_what_nobody_waits_for_is_nobodys() -> None:
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
     bench = Bench()
     (task,) = await bench.submitted("a")
     task.cancel()
     await let_run()
     bench.calls.made[0].fail(OSError("no"))
     await let_run()
-
     assert bench.calls.tasks[0].exception() is None
+    del bench
+    gc.collect()
+
+    assert complaints == []
 
 
 async def test_what_is_submitted_alone_is_shared_with_nothing_before_it() -> None:
