@@ -41,7 +41,13 @@ def _document(number: int, now: datetime) -> dict[str, Any]:
     common = {"_id": hashed_key(f"purge-{number:012d}"), "version": Int64(3), "created": begun}
     if number % 4 < 2:  # noqa: PLR2004 every other pair
         ended = now - timedelta(days=2 if is_old else 0)
-        return {**common, "valid": False, "accessed": begun, "invalidated": ended, "reason": "logout"}
+        return {
+            **common,
+            "valid": False,
+            "accessed": begun,
+            "invalidated": ended,
+            "reason": "logout",
+        }
     return {
         **common,
         "valid": True,

@@ -86,7 +86,7 @@ def rebased(stored: Session, unsaved: Iterable[Asked]) -> Session:
 
 
 def compacted(unsaved: Sequence[Asked]) -> list[Asked]:
-    """The same changes in less room: at most 16 with keys, and one a context between two of them."""
+    """The same changes in less room: at most 16 with keys, and between two one a context."""
     surplus = sum(ask.idempotency_key is not None for ask in unsaved) - RECENT_KEYS
     compact: list[Asked] = []
     for ask in unsaved:

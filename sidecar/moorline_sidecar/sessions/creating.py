@@ -57,7 +57,7 @@ class Creating:
         self._principals = principals
         self._unborn: dict[str, Entry] = {}
         self._doubtful: set[str] = set()
-        """Unborn sessions that may be in the store, as the answer to their first change was lost."""
+        """Unborn sessions that may be stored: the answer to their first change was lost."""
         self._repeats: dict[tuple[str, str], Repeat] = {}
 
     async def create(self, key: str, patch: Patch) -> Entry:

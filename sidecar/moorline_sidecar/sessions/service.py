@@ -6,27 +6,23 @@ awaitable.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections.abc import Awaitable, Callable
-from typing import Final, Self
+from collections.abc import Awaitable
+from typing import Self
 
-import structlog
-from moorline_api import Eviction, OnOutage, OnShutdown, SaveMode
+from moorline_api import Eviction, SaveMode
 from msgspec import UNSET, Struct
 
 from moorline_sidecar.cache.entry import Entry, detached
 from moorline_sidecar.domain.ids import Hint, hashed_key, plain_key
 from moorline_sidecar.domain.merging import Asked
-from moorline_sidecar.domain.policies import Policy, grace_session, touch_period
-from moorline_sidecar.domain.session import Reason, Session, Tombstone
+from moorline_sidecar.domain.policies import Policy, grace_session
+from moorline_sidecar.domain.session import Reason, Tombstone
 from moorline_sidecar.errors import (
     OutcomeUnknown,
     SessionEnded,
     SessionExists,
     SessionUnknown,
     ShuttingDown,
-    StoreError,
 )
 from moorline_sidecar.sessions.clock import Clock, StoreClock
 from moorline_sidecar.sessions.core import Core
@@ -36,19 +32,12 @@ from moorline_sidecar.sessions.ending import Ending
 from moorline_sidecar.sessions.finding import Finding, Source
 from moorline_sidecar.sessions.housekeeping import Housekeeping
 from moorline_sidecar.sessions.lanes import Lanes
+from moorline_sidecar.sessions.life import Life
 from moorline_sidecar.sessions.principals import Principals
 from moorline_sidecar.sessions.renewing import Renewal, Renewing
 from moorline_sidecar.sessions.touching import Touching
 from moorline_sidecar.sessions.writing import Job, Writing
 from moorline_sidecar.stores.base import SessionStore
-
-RETRY_SECONDS: Final = 0.2
-"""Between tries to save at shutdown while the store is away."""
-
-RESTART_SECONDS: Final = 1.0
-"""Before work in the background that has failed begins anew."""
-
-log = structlog.get_logger(__name__)
 
 
 class Served(Struct, gc=False):
@@ -85,9 +74,9 @@ class Sessions:
             core, lanes, self._finding, self._ending, self._writing, self.key_of
         )
         self.housekeeping = Housekeeping(core, lanes, self._ending, self._deferring)
-        self._background: list[asyncio.Task[None]] = []
-        self._is_closing = False
-        core.availability.on_return = self._flush_after_outage
+        self._life = Life(
+            core, lanes, self._ending, self._touching, self._deferring, self.housekeeping
+        )
 
     # Reading
 
@@ -307,99 +296,23 @@ class Sessions:
     # Life of the worker
 
     async def __aenter__(self) -> Self:
-        if self.policy.on_outage is OnOutage.BUFFER:
-            log.warning("onOutage Buffer is not available yet; changes are refused in an outage")
-        loops = (
-            self.core.availability.keep_watch,
-            self._touching.keep_flushing,
-            self._deferring.keep_saving,
-            self.housekeeping.keep_scavenging,
-            self.housekeeping.keep_evicting,
-            self._prepare,
-        )
-        self._background = [asyncio.create_task(_kept_going(loop)) for loop in loops]
+        self._life.begin()
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
         await self.close(0)
 
     async def close(self, seconds: float) -> bool:
-        """Save all that is unsaved, or end all sessions of the L1 where the policy says so.
-
-        A store that is away is tried again for so many seconds. Whether nothing was lost.
-        """
-        if self._is_closing:
-            return True
-        self._is_closing = True
-        until = self.core.clock.monotonic() + int(seconds * 1000)
-        # The heartbeat goes on: it finds out when the store is back.
-        heartbeat, *others = self._background
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
-        while not (is_done := await self._save_everything()):
-            if self.core.clock.monotonic() >= until:
-                break
-            await asyncio.sleep(RETRY_SECONDS)
-        if not is_done:
-            self._report_loss()
-        heartbeat.cancel()
-        await asyncio.gather(heartbeat, return_exceptions=True)
-        await self.core.drain()
-        return is_done
+        """Save all that is unsaved, for so many seconds; whether nothing was lost."""
+        return await self._life.close(seconds)
 
     @property
     def unsaved(self) -> int:
         """Sessions with changes that the store does not hold yet."""
         return len(self.core.unsaved)
 
-    async def _save_everything(self) -> bool:
-        try:
-            self.core.availability.check()
-            if self.policy.on_shutdown is OnShutdown.INVALIDATE:
-                return await self._invalidate_everything()
-            is_saved = await self._deferring.save_all()
-            await self._touching.flush()
-        except StoreError:
-            return False
-        return is_saved
-
-    async def _invalidate_everything(self) -> bool:
-        live = [entry.key for entry in self.core.l1 if isinstance(entry.record, Session)]
-        results = await asyncio.gather(*map(self._shut_down, live), return_exceptions=True)
-        return not any(isinstance(result, StoreError) for result in results)
-
-    async def _shut_down(self, key: str) -> None:
-        async with self._lanes.hold(key):
-            with contextlib.suppress(SessionUnknown):
-                await self._ending.end(key, Reason.SHUTDOWN)
-
-    def _report_loss(self) -> None:
-        lost = sum(entry.unsaved_count for entry in self.core.unsaved.values())
-        self.core.counters.lost_changes += lost
-        log.error(
-            "the store stayed away until the end",
-            lost_changes=lost,
-            lost_times=len(self.core.unwritten),
-        )
-
-    async def _flush_after_outage(self) -> int:
-        await self._touching.flush(directly=True)
-        return 2 * touch_period(self.policy, 0)
-
-    async def _prepare(self) -> None:
-        """Make indexes, as soon as the store is in reach."""
-        while True:
-            try:
-                await self.core.availability.call("prepare", self.core.store.prepare)
-            except StoreError as error:
-                log.warning("the indexes could not be made yet", why=str(error))
-                await asyncio.sleep(RETRY_SECONDS * 10)
-            else:
-                return
-
     def _check_open(self) -> None:
-        if self._is_closing:
+        if self._life.is_closing:
             raise ShuttingDown
 
     async def _evict_after_request(self, entry: Entry) -> None:
@@ -427,15 +340,3 @@ def _alive(served: Served) -> Served:
     if isinstance(record, Tombstone):
         raise SessionEnded(record.reason)
     return served
-
-
-async def _kept_going(loop: Callable[[], Awaitable[None]]) -> None:
-    """Run work in the background; an error of ours must not end it unnoticed."""
-    while True:
-        try:
-            await loop()
-        except Exception:
-            log.exception("work in the background failed")
-            await asyncio.sleep(RESTART_SECONDS)
-        else:
-            return

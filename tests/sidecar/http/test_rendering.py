@@ -107,7 +107,6 @@ def test_whole_seconds_are_shown_without_a_point() -> None:
 def test_every_answer_has_its_fields(source: Source) -> None:
     response = RENDERER.session(200, held(), structs.replace(PLAIN, source=source))
 
-    assert response.status == 200
     assert fields_of(response) == {
         "Content-Type": "application/json",
         "Cache-Control": "no-store",
@@ -242,7 +241,6 @@ def test_an_attribute_is_answered_with_its_value(value: object) -> None:
 
     assert json.loads(response.body) == value
     assert fields_of(response)["Content-Type"] == "application/json"
-    assert fields_of(response)["Moorline-Hint"] == "7.node3"
 
 
 def test_the_hint_is_what_is_stored_not_what_is_shown() -> None:

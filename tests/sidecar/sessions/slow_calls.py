@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Awaitable, Sequence
 
+from moorline_sidecar.sessions.batching import IN_FLIGHT_MAX, Batcher
+
 ROUNDS = 20
 
 
@@ -49,3 +51,22 @@ class SlowCalls:
     @property
     def under_way(self) -> list[Call]:
         return [call for call in self.made if not call.end.done()]
+
+
+class Bench:
+    """A batcher over slow calls."""
+
+    def __init__(self, in_flight_max: int = IN_FLIGHT_MAX) -> None:
+        self.calls = SlowCalls()
+        self.batcher: Batcher[str, str] = Batcher(
+            self.calls.work, self.calls.spawn, in_flight_max=in_flight_max
+        )
+
+    def submit(self, *keys: str) -> list[asyncio.Task[str]]:
+        return [asyncio.create_task(self.batcher.submit(key, key)) for key in keys]
+
+    async def submitted(self, *keys: str) -> list[asyncio.Task[str]]:
+        """Submit, and let it be sent if it may."""
+        tasks = self.submit(*keys)
+        await let_run()
+        return tasks

@@ -3,30 +3,9 @@ import gc
 from typing import Any
 
 import pytest
-from moorline_sidecar.sessions.batching import BATCH_MAX, IN_FLIGHT_MAX, Batcher
+from moorline_sidecar.sessions.batching import BATCH_MAX
 
-from tests.sidecar.sessions.slow_calls import SlowCalls, let_run
-
-Submission = asyncio.Task[str]
-
-
-class Bench:
-    """A batcher over slow calls."""
-
-    def __init__(self, in_flight_max: int = IN_FLIGHT_MAX) -> None:
-        self.calls = SlowCalls()
-        self.batcher: Batcher[str, str] = Batcher(
-            self.calls.work, self.calls.spawn, in_flight_max=in_flight_max
-        )
-
-    def submit(self, *keys: str) -> list[Submission]:
-        return [asyncio.create_task(self.batcher.submit(key, key)) for key in keys]
-
-    async def submitted(self, *keys: str) -> list[Submission]:
-        """Submit, and let it be sent if it may."""
-        tasks = self.submit(*keys)
-        await let_run()
-        return tasks
+from tests.sidecar.sessions.slow_calls import Bench, let_run
 
 
 async def test_what_is_submitted_together_is_one_call() -> None:
@@ -104,7 +83,7 @@ async def test_a_call_has_so_many_items_at_most() -> None:
 
 async def test_so_many_calls_are_under_way_at_most() -> None:
     bench = Bench(in_flight_max=2)
-    tasks: list[Submission] = []
+    tasks: list[asyncio.Task[str]] = []
     for key in "abcde":
         tasks += await bench.submitted(key)
     assert bench.calls.asked == [["a"], ["b"]]
@@ -158,63 +137,6 @@ async def test_the_failure_of_what_nobody_waits_for_is_nobodys() -> None:
     gc.collect()
 
     assert complaints == []
-
-
-async def test_what_is_submitted_alone_is_shared_with_nothing_before_it() -> None:
-    bench = Bench()
-    shared = bench.submit("a")
-    alone = [asyncio.create_task(bench.batcher.submit_alone("a", item)) for item in ("a1", "a2")]
-    for asked in (["a"], ["a1"], ["a2"]):
-        await let_run()
-        assert bench.calls.asked[-1] == asked
-        bench.calls.made[-1].succeed()
-
-    assert await asyncio.gather(*shared, *alone) == ["a!", "a1!", "a2!"]
-
-
-async def test_what_is_submitted_alone_does_not_wait_for_other_keys() -> None:
-    bench = Bench()
-    tasks = bench.submit("a")
-    tasks.append(asyncio.create_task(bench.batcher.submit_alone("b", "b1")))
-    await let_run()
-
-    assert bench.calls.asked == [["a", "b1"]]
-
-    bench.calls.made[0].succeed()
-    await asyncio.gather(*tasks)
-
-
-async def test_who_waits_to_submit_alone_does_not_give_up_with_the_one_before() -> None:
-    bench = Bench()
-    (leaving,) = bench.submit("a")
-    alone = asyncio.create_task(bench.batcher.submit_alone("a", "a1"))
-    await asyncio.sleep(0)
-    leaving.cancel()
-    await let_run()
-    bench.calls.made[0].succeed()
-    await let_run()
-    bench.calls.made[1].succeed()
-
-    assert await alone == "a1!"
-
-
-async def test_what_is_not_sent_yet_can_be_refused() -> None:
-    bench = Bench(in_flight_max=1)
-    sent = await bench.submitted("a")
-    waiting = await bench.submitted("a", "b")
-    error = OSError("away")
-    bench.batcher.refuse_waiting(error)
-
-    assert await asyncio.gather(*waiting, return_exceptions=True) == [error] * 2
-
-    bench.calls.made[0].succeed()
-    assert await asyncio.gather(*sent) == ["a!"]
-    await let_run()
-    assert bench.calls.asked == [["a"]]
-
-    later = await bench.submitted("b")
-    bench.calls.made[1].succeed()
-    assert await asyncio.gather(*later) == ["b!"]
 
 
 @pytest.mark.parametrize("is_sent", [False, True], ids=["not sent yet", "sent"])

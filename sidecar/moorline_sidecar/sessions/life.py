@@ -1,0 +1,152 @@
+"""The life of a worker: its work in the background, and an end that loses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import structlog
+from moorline_api import OnOutage, OnShutdown
+
+from moorline_sidecar.domain.policies import touch_period
+from moorline_sidecar.domain.session import Reason, Session
+from moorline_sidecar.errors import ConfigurationError, SessionUnknown, StoreError
+from moorline_sidecar.sessions.core import Core
+from moorline_sidecar.sessions.deferring import Deferring
+from moorline_sidecar.sessions.ending import Ending
+from moorline_sidecar.sessions.housekeeping import Housekeeping
+from moorline_sidecar.sessions.lanes import Lanes
+from moorline_sidecar.sessions.touching import Touching
+from moorline_sidecar.sessions.writing import Job
+
+RETRY_SECONDS: Final = 0.2
+"""Between tries to save at shutdown while the store is away."""
+
+PREPARE_AGAIN_SECONDS: Final = 5.0
+"""Before indexes are tried again that could not be made."""
+
+RESTART_SECONDS: Final = 1.0
+"""Before work in the background that has failed begins anew."""
+
+log = structlog.get_logger(__name__)
+
+
+class Life:
+    """Starts what runs in the background, and saves everything at the end."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 the parts it is made of
+        self,
+        core: Core,
+        lanes: Lanes[Job],
+        ending: Ending,
+        touching: Touching,
+        deferring: Deferring,
+        housekeeping: Housekeeping,
+    ) -> None:
+        self._core = core
+        self._lanes = lanes
+        self._ending = ending
+        self._touching = touching
+        self._deferring = deferring
+        self._housekeeping = housekeeping
+        self._background: list[asyncio.Task[None]] = []
+        self.is_closing = False
+        core.availability.on_return = self._flush_after_outage
+
+    def begin(self) -> None:
+        """Start the work in the background."""
+        if self._core.policy.on_outage is OnOutage.BUFFER:
+            log.warning("onOutage Buffer is not available yet; changes are refused in an outage")
+        loops = (
+            self._core.availability.keep_watch,
+            self._touching.keep_flushing,
+            self._deferring.keep_saving,
+            self._housekeeping.keep_scavenging,
+            self._housekeeping.keep_evicting,
+            self._prepare,
+        )
+        self._background = [asyncio.create_task(_kept_going(loop)) for loop in loops]
+
+    async def close(self, seconds: float) -> bool:
+        """Save all that is unsaved, or end all sessions of the L1 where the policy says so.
+
+        A store that is away is tried again for so many seconds. Whether nothing was lost.
+        """
+        if self.is_closing:
+            return True
+        self.is_closing = True
+        until = self._core.clock.monotonic() + int(seconds * 1000)
+        # The heartbeat goes on: it finds out when the store is back.
+        heartbeat, *others = self._background
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        while not (is_done := await self._save_everything()):
+            if self._core.clock.monotonic() >= until:
+                break
+            await asyncio.sleep(RETRY_SECONDS)
+        if not is_done:
+            self._report_loss()
+        heartbeat.cancel()
+        await asyncio.gather(heartbeat, return_exceptions=True)
+        await self._core.drain()
+        return is_done
+
+    async def _save_everything(self) -> bool:
+        try:
+            self._core.availability.check()
+            if self._core.policy.on_shutdown is OnShutdown.INVALIDATE:
+                return await self._invalidate_everything()
+            is_saved = await self._deferring.save_all()
+            await self._touching.flush()
+        except StoreError:
+            return False
+        return is_saved
+
+    async def _invalidate_everything(self) -> bool:
+        live = [entry.key for entry in self._core.l1 if isinstance(entry.record, Session)]
+        results = await asyncio.gather(*map(self._shut_down, live), return_exceptions=True)
+        return not any(isinstance(result, StoreError) for result in results)
+
+    async def _shut_down(self, key: str) -> None:
+        async with self._lanes.hold(key):
+            with contextlib.suppress(SessionUnknown):
+                await self._ending.end(key, Reason.SHUTDOWN)
+
+    def _report_loss(self) -> None:
+        lost = sum(entry.unsaved_count for entry in self._core.unsaved.values())
+        self._core.counters.lost_changes += lost
+        log.error(
+            "the store stayed away until the end",
+            lost_changes=lost,
+            lost_times=len(self._core.unwritten),
+        )
+
+    async def _flush_after_outage(self) -> int:
+        await self._touching.flush(directly=True)
+        return 2 * touch_period(self._core.policy, 0)
+
+    async def _prepare(self) -> None:
+        """Make indexes as soon as the store is in reach; no other call waits for that."""
+        while True:
+            try:
+                await self._core.store.prepare()
+            except (StoreError, ConfigurationError) as error:
+                log.warning("the indexes could not be made yet", why=str(error))
+                await asyncio.sleep(PREPARE_AGAIN_SECONDS)
+            else:
+                return
+
+
+async def _kept_going(loop: Callable[[], Awaitable[None]]) -> None:
+    """Run work in the background; an error of ours must not end it unnoticed."""
+    while True:
+        try:
+            await loop()
+        except Exception:
+            log.exception("work in the background failed")
+            await asyncio.sleep(RESTART_SECONDS)
+        else:
+            return
