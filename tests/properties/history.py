@@ -7,9 +7,11 @@ attribute of its own or adds one to a counter, so that content tells which chang
 from __future__ import annotations
 
 import enum
+import sys
 from collections.abc import Mapping
 from typing import Final
 
+from moorline_api import Staleness
 from moorline_sidecar.domain.ids import Hint
 from moorline_sidecar.domain.policies import Policy, slack
 from moorline_sidecar.domain.session import Json, Reason
@@ -85,6 +87,8 @@ class History(Struct):
     """One session; times are milliseconds of the cluster's clock."""
 
     policy: Policy
+    is_faulty: bool
+    """Whether links fail: then a call may land late, and accesses may stay unwritten."""
     ids: list[str]
     created_from: int
     created_until: int = 0
@@ -96,7 +100,8 @@ class History(Struct):
     under_way: int = 0
     ends_asked: int = 0
     ended_at: int | None = None
-    renews_asked: int = 0
+    renewers: set[tuple[str, str]] = field(default_factory=set)
+    """The ids for which a renew was asked, each with the worker it was asked of."""
     versions_won: set[tuple[str, int]] = field(default_factory=set)
 
     def floor(self, before: int) -> tuple[set[str], int]:
@@ -105,6 +110,26 @@ class History(Struct):
             {name for name, made in self.changes.items() if _is_stored(made, before)},
             sum(_is_stored(made, before) for made in self.counted.values()),
         )
+
+    def unsaved(self, worker: str | None, before: int) -> set[str]:
+        """What is not stored, and yet promised by the worker, or by any.
+
+        What a worker keeps for an id that another one renews is lost. So is what it keeps while
+        its own renew has yet to land, or has been forgotten for want of room.
+        """
+        is_kept = self.policy.cache_sessions > 1 and not self.is_faulty
+        return {
+            name
+            for name, made in self.changes.items()
+            if made.state is State.UNSAVED
+            and made.worker == (worker or made.worker)
+            and made.at < before
+            and all(
+                is_kept and renewer == made.worker
+                for session_id, renewer in self.renewers
+                if session_id == made.session_id
+            )
+        }
 
     def check_content(self, seen: Mapping[str, Json], asked: Asked) -> None:
         """What every answer with content keeps to."""
@@ -120,20 +145,26 @@ class History(Struct):
         self, seen: Mapping[str, Json], asked: Asked, *, was_asked: bool, is_degraded: bool
     ) -> None:
         """A read of the live session: `was_asked` the store, or a copy of it."""
-        mine = {
-            name
-            for name, made in self.changes.items()
-            if made.state is State.UNSAVED and made.worker == asked.worker and made.at <= asked.at
-        }
+        mine = self.unsaved(asked.worker, asked.at)
         check_at_least(seen, mine, 0)
         self.check_in_time(asked)
         if is_degraded and not was_asked:
             return
-        age = 0 if was_asked else self.policy.max_trust_ms
+        age = 0 if was_asked else self._age_max()
         names, count = self.floor(asked.at - age)
         check_at_least(seen, names, count)
         if self.ended_at is not None:
-            assert self.ended_at > asked.at - age, "an ended session was served"
+            assert self.ended_at >= asked.at - age, "an ended session was served"
+
+    def _age_max(self) -> int:
+        """How old a copy may be that is served without asking."""
+        match self.policy.staleness:
+            case Staleness.NEVER:
+                return sys.maxsize
+            case Staleness.PERIODIC:
+                return self.policy.stale_period_ms
+            case _:
+                return self.policy.max_trust_ms
 
     def check_grace(self, seen: Mapping[str, Json], asked: Asked) -> None:
         """A read with an old id: nothing of what was done under later ones."""
@@ -142,7 +173,7 @@ class History(Struct):
         for name, made in self.changes.items():
             assert not (name in seen and made.session_id in later), "an old id shows a new login"
         if self.ended_at is not None:
-            assert self.ended_at > asked.at, "a grace outlived its session"
+            assert self.ended_at >= asked.at, "a grace outlived its session"
 
     def check_in_time(self, asked: Asked) -> None:
         """Nobody is served a session that is over for good."""
@@ -153,31 +184,31 @@ class History(Struct):
             latest = self.accessed_until + policy.max_idle_ms + slack(policy, policy.max_idle_ms)
             assert asked.at <= latest, "served after its idle life"
 
-    def check_ended(self, reason: Reason, now: int, *, is_early_possible: bool) -> None:
+    def check_ended(self, reason: Reason, now: int) -> None:
         """A refusal because the session is over."""
         policy = self.policy
         match reason:
             case Reason.LOGOUT:
                 assert self.ends_asked, "nobody has ended it"
             case Reason.RENEWED:
-                assert self.renews_asked, "nobody has renewed it"
+                assert self.renewers, "nobody has renewed it"
             case Reason.EXPIRED:
                 is_aged = policy.max_age_ms and now >= self.created_from + policy.max_age_ms
                 is_idle = now >= self.accessed_from + policy.max_idle_ms
-                assert is_aged or is_idle or is_early_possible, "expired early"
+                assert is_aged or is_idle or self.is_faulty, "expired early"
             case _:
                 raise AssertionError(f"ended for {reason}")
 
-    def unsaved_are_at_risk(self, worker: str) -> None:
-        """Another worker than those renews: what they have not saved may be lost."""
+    def lose_worker(self, worker: str) -> None:
+        """A worker is gone, and what it had not saved."""
         for made in self.changes.values():
-            if made.state is State.UNSAVED and made.worker != worker:
+            if made.state is State.UNSAVED and made.worker == worker:
                 made.state = State.OPEN
 
     def all_saved(self, worker: str, before: int, now: int) -> None:
         """The worker says that what it answered before then is stored."""
         for made in self.changes.values():
-            if made.state is State.UNSAVED and made.worker == worker and made.at <= before:
+            if made.state is State.UNSAVED and made.worker == worker and made.at < before:
                 made.state, made.at = State.DURABLE, now
 
 
@@ -187,4 +218,4 @@ def check_at_least(seen: Mapping[str, Json], names: set[str], count: int) -> Non
 
 
 def _is_stored(made: Made, before: int) -> bool:
-    return made.state is State.DURABLE and made.at <= before
+    return made.state is State.DURABLE and made.at < before

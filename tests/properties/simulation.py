@@ -25,7 +25,7 @@ from moorline_sidecar.sessions.finding import Source
 from moorline_sidecar.sessions.service import Served
 from msgspec import structs
 
-from tests.properties.history import COUNTER, Answer, Asked, History, Made, State
+from tests.properties.history import COUNTER, Answer, Asked, History, Made, State, check_at_least
 from tests.properties.witness import WitnessStore
 from tests.sidecar.sessions.faults import Link, Operation
 from tests.sidecar.sessions.workers import Changes, LoopClock, Worker, content
@@ -61,6 +61,13 @@ class Simulation:
     async def open(self) -> None:
         for worker in self.workers:
             await self.stack.enter_async_context(worker)
+
+    def crash(self, worker: Worker) -> None:
+        """A worker is gone for good: nothing it does reaches the store any more."""
+        worker.link.is_cut = True
+        self.workers.remove(worker)
+        for history in self.histories:
+            history.lose_worker(worker.name)
 
     # What a link does
 
@@ -102,7 +109,7 @@ class Simulation:
 
     async def create(self, worker: Worker, name: str) -> None:
         session_id = new_id()
-        history = History(self.policy, [session_id], created_from=self.clock.now())
+        history = History(self.policy, self.is_faulty, [session_id], created_from=self.clock.now())
         try:
             served, _ = await worker.put(session_id, set={name: 1})
         except (StoreError, Refusal) as error:
@@ -166,8 +173,7 @@ class Simulation:
             self._remember(history, asked.session_id, worker, served)
 
     async def renew(self, history: History, worker: Worker, asked: Asked, name: str) -> None:
-        history.renews_asked += 1
-        history.unsaved_are_at_risk(worker.name)
+        history.renewers.add((asked.session_id, worker.name))
         session_id = new_id()
         made = history.changes[name] = Made(session_id, worker.name)
 
@@ -229,7 +235,7 @@ class Simulation:
             history.check_content(content(served), asked)
         except SessionEnded as ended:
             reason = Reason(ended.reason)
-            history.check_ended(reason, self.clock.now(), is_early_possible=self.is_faulty)
+            history.check_ended(reason, self.clock.now())
             raise
         except SessionUnknown:
             assert asked.session_id not in history.ids, "a session is lost"
@@ -281,14 +287,12 @@ class Simulation:
             assert record is not None, "a session is lost"
             key = record.renewed_to if isinstance(record, Tombstone) else None
         if isinstance(record, Tombstone):
-            history.check_ended(record.reason, record.invalidated, is_early_possible=self.is_faulty)
+            history.check_ended(record.reason, record.invalidated)
             return
         assert isinstance(record, Session)
         assert history.ended_at is None, "an ended session lives"
-        asked = Asked(history.ids[-1], "", self.clock.now())
+        asked = Asked(history.ids[-1], "", self.clock.now() + 1)
         seen = record.contexts["/"]
         history.check_content(seen, asked)
         names, count = history.floor(asked.at)
-        unsaved = {n for n, made in history.changes.items() if made.state is State.UNSAVED}
-        assert names | unsaved <= set(seen), f"lost: {(names | unsaved) - set(seen)}"
-        assert seen.get(COUNTER, 0) >= count, "increments are lost"
+        check_at_least(seen, names | history.unsaved(None, asked.at), count)

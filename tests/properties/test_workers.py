@@ -18,13 +18,18 @@ from hypothesis.stateful import (
     precondition,
     rule,
 )
-from moorline_api import CacheMode, SaveMode, Staleness
+from moorline_api import CacheMode, Eviction, SaveMode, Staleness
 from moorline_sidecar.domain.policies import Policy
 
 from tests.properties.history import Answer, Asked, History
 from tests.properties.simulation import Simulation
 from tests.sidecar.sessions.faults import Fault, answer_lost, request_lost, unavailable
 from tests.sidecar.sessions.workers import SECOND, Worker
+
+EXAMPLES: Final = settings().max_examples * 6 // 10
+
+# Seconds; a soak has many examples, and a call that hangs is found by its own time-out.
+pytestmark = pytest.mark.timeout(120 + EXAMPLES)
 
 REPEATS_WITHIN: Final = 8
 """Keyed changes after which a request is not repeated any more: a session remembers sixteen."""
@@ -40,7 +45,8 @@ POLICIES = st.builds(
     save_period_ms=st.just(3 * SECOND),
     cache_mode=st.sampled_from([CacheMode.ENABLED, CacheMode.ENABLED, CacheMode.DISABLED]),
     cache_sessions=st.sampled_from([1, 1000]),
-    staleness=st.sampled_from([Staleness.PUSHED, Staleness.BOUNCED, Staleness.ALWAYS]),
+    evict=st.sampled_from([Eviction.NEVER, Eviction.NEVER, Eviction.AFTER_REQUEST]),
+    staleness=st.sampled_from([Staleness.PUSHED, Staleness.PUSHED, *Staleness]),
     scavenge_delay_ms=st.just(5 * SECOND),
     scavenge_period_ms=st.just(10 * SECOND),
     scavenge_grace_ms=st.just(0),
@@ -184,6 +190,11 @@ class Workers(RuleBasedStateMachine):
     def mend(self, place: int) -> None:
         self._worker(place).link.is_cut = False
 
+    @precondition(lambda self: self.simulation.is_faulty and len(self.simulation.workers) > 1)
+    @rule(place=PLACES)
+    def crash(self, place: int) -> None:
+        self.simulation.crash(self._worker(place))
+
     # How rules are carried out
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
@@ -227,6 +238,5 @@ def _carried(answers: list[Answer]) -> st.SearchStrategy[Answer | None]:
 
 
 TestWorkers = Workers.TestCase
-TestWorkers.settings = settings(stateful_step_count=40)
-# A soak takes as long as its profile says; a call that hangs is found by the machine itself.
-TestWorkers.pytestmark = [pytest.mark.timeout(120 + settings.default.max_examples)]
+# Fewer than of other properties: each is a story of its own.
+TestWorkers.settings = settings(max_examples=EXAMPLES, stateful_step_count=40)

@@ -21,6 +21,9 @@ from moorline_sidecar.errors import InvalidRequest, InvalidValue
 SECONDS_MAX: Final = 10 * 365 * 86_400
 """Ten years: whoever means never says 0."""
 
+DIGITS_OF_MS: Final = 6
+"""Beyond them a product with 1,000 holds nothing but the error of doubles."""
+
 T = TypeVar("T")
 
 
@@ -134,7 +137,8 @@ def _ms(seconds: float) -> int:
         raise InvalidValue(
             "/maxIdleSeconds", f"a number from 0 (never) to {SECONDS_MAX} (ten years) is wanted"
         )
-    return math.ceil(seconds * 1000)
+    # Rounded first, so that what a session shows (2.007) is what it takes; up, as 0 means never.
+    return math.ceil(round(seconds * 1000, DIGITS_OF_MS))
 
 
 def _decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
@@ -152,6 +156,8 @@ def _refuse_syntax(body: bytes) -> None:
     try:
         _any.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        if "Integer value out of range" in str(error):
+            raise InvalidValue("", "an integer has at most 64 bits") from None
         raise InvalidRequest("malformed-json", _sentence(error)) from None
     except RecursionError:
         raise InvalidValue("", "values are nested at most 64 levels deep") from None

@@ -60,7 +60,8 @@ class Renderer:
     def session(self, status: int, entry: Entry, facts: Facts) -> Response:
         """An answer with the session."""
         body = self._body(entry, facts)
-        if facts.source is Source.HIT and not facts.is_degraded and not facts.more:
+        is_plain = facts.source is Source.HIT and not facts.was_renewed and not facts.at_least
+        if is_plain and not facts.is_degraded and not facts.more:
             fields = body.hit_fields
         else:
             fields = _JSON + self.fields(entry, facts)

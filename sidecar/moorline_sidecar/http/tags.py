@@ -10,7 +10,8 @@ from moorline_sidecar.domain.ids import hashed_key
 from moorline_sidecar.errors import InvalidRequest
 
 _MARK_CHARACTERS: Final = 12
-_LIST: Final = re.compile(rb'\s*(?:(W/)?"([\x21\x23-\x7e]*)"\s*(?:,|\Z)\s*)')
+_GAP: Final = re.compile(rb"[ \t,]*")
+_TAG: Final = re.compile(rb'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"[ \t]*(?=,|\Z)')
 _OURS: Final = re.compile(rb"([0-9]{1,18})-([A-Za-z0-9_-]{12})\Z")
 
 ANY: Final = "*"
@@ -32,18 +33,24 @@ def tagged_versions(field: bytes, session_id: str, *, weakly: bool) -> tuple[int
     if field.strip() == b"*":
         return None
     versions: list[int] = []
-    position = 0
+    position = _after_gap(field, 0)
     while position < len(field):
-        match = _LIST.match(field, position)
+        match = _TAG.match(field, position)
         if match is None:
             raise InvalidRequest(
                 "malformed-request", "If-Match and If-None-Match hold ETags in double quotes, or *."
             )
-        position = match.end()
+        position = _after_gap(field, match.end())
         ours = _OURS.match(match[2])
         if ours is not None and ours[2] == _mark(session_id) and (weakly or not match[1]):
             versions.append(int(ours[1]))
     return tuple(versions)
+
+
+def _after_gap(field: bytes, position: int) -> int:
+    """Past white space, commas and what is empty between them (RFC 9110 5.6.1.2)."""
+    match = _GAP.match(field, position)
+    return match.end() if match else position
 
 
 @functools.lru_cache(maxsize=1024)
