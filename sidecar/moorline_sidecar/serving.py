@@ -74,13 +74,14 @@ async def serve(
     observation = _observation(configuration, version)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(observation.close)
+        # First, so that a mistake in the configuration is told before a taken port is.
+        store = await stack.enter_async_context(_store(configuration))
         health = await stack.enter_async_context(
             Site(
                 health_application(readiness, configuration.worker, observation.exposition),
                 configuration.health,
             )
         )
-        store = await stack.enter_async_context(_store(configuration))
         sessions = await stack.enter_async_context(Sessions(store, configuration.policy))
         sessions.core.availability.observe = observation.record_store_call
         plane = await stack.enter_async_context(_data_plane(configuration, sessions, observation))

@@ -5,6 +5,7 @@ import random
 from http.cookies import SimpleCookie
 
 import aiohttp
+import pytest
 
 from tests.sidecar.running import Answer, Client, Sidecar
 
@@ -38,6 +39,7 @@ async def test_what_is_changed_on_one_worker_is_read_on_the_other_by_cookie(
         assert read.body["attributes"] == {"n": number}
 
 
+@pytest.mark.timeout(600)
 async def test_parallel_changes_on_both_workers_lose_nothing(
     workers: tuple[Sidecar, Sidecar], http: aiohttp.ClientSession
 ) -> None:

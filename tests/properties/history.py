@@ -205,10 +205,11 @@ class History(Struct):
             if made.state is State.UNSAVED and made.worker == worker:
                 made.state = State.OPEN
 
-    def all_saved(self, worker: str, before: int, now: int) -> None:
-        """The worker says that what it answered before then is stored."""
+    def all_saved(self, asked: Asked, now: int) -> None:
+        """The worker says that what it answered under this id, before it was asked, is stored."""
         for made in self.changes.values():
-            if made.state is State.UNSAVED and made.worker == worker and made.at < before:
+            is_meant = (made.session_id, made.worker) == (asked.session_id, asked.worker)
+            if made.state is State.UNSAVED and is_meant and made.at < asked.at:
                 made.state, made.at = State.DURABLE, now
 
 

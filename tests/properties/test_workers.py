@@ -21,6 +21,7 @@ from hypothesis.stateful import (
 from moorline_api import CacheMode, Eviction, SaveMode, Staleness
 from moorline_sidecar.domain.policies import Policy
 
+from tests.properties.applications import Applications
 from tests.properties.history import Answer, Asked, History
 from tests.properties.simulation import Simulation
 from tests.sidecar.sessions.faults import Fault, answer_lost, request_lost, unavailable
@@ -80,6 +81,7 @@ class Workers(RuleBasedStateMachine):
             return simulation
 
         self.simulation = self.loop.run_until_complete(made())
+        self.applications = Applications(self.simulation)
 
     def teardown(self) -> None:
         try:
@@ -100,14 +102,14 @@ class Workers(RuleBasedStateMachine):
 
     @rule(target=sessions, place=PLACES)
     def create(self, place: int) -> int:
-        self._run(self.simulation.create(self._worker(place), self._name()))
+        self._run(self.applications.create(self._worker(place), self._name()))
         return len(self.simulation.histories) - 1
 
     @rule(session=sessions, place=PLACES, data=st.data(), waits=st.booleans())
     def read(self, session: int, place: int, data: st.DataObject, waits: bool) -> None:  # noqa: FBT001
         if asked := self._asked(session, place, data):
             history, worker = self._of(session, place)
-            self._call(self.simulation.read(history, worker, asked), waits=waits)
+            self._call(self.applications.read(history, worker, asked), waits=waits)
 
     @rule(session=sessions, place=PLACES, data=st.data(), waits=st.booleans())
     def change(self, session: int, place: int, data: st.DataObject, waits: bool) -> None:  # noqa: FBT001
@@ -116,7 +118,7 @@ class Workers(RuleBasedStateMachine):
             version = None
             if asked.carried is not None and data.draw(st.booleans(), label="if-match"):
                 version = asked.carried.hint.version
-            call = self.simulation.change(history, worker, asked, self._name(), version)
+            call = self.applications.change(history, worker, asked, self._name(), version)
             self._call(call, waits=waits)
 
     @rule(session=sessions, place=PLACES, data=st.data(), waits=st.booleans())
@@ -125,7 +127,7 @@ class Workers(RuleBasedStateMachine):
             history, worker = self._of(session, place)
             key = self._name()
             self.repeatable = [*self.repeatable, (session, asked, key)][-REPEATS_WITHIN:]
-            self._call(self.simulation.increment(history, worker, asked, key), waits=waits)
+            self._call(self.applications.increment(history, worker, asked, key), waits=waits)
 
     @precondition(lambda self: self.repeatable)
     @rule(place=PLACES, data=st.data(), waits=st.booleans())
@@ -133,26 +135,26 @@ class Workers(RuleBasedStateMachine):
         session, asked, key = data.draw(st.sampled_from(self.repeatable), label="repeated")
         history, worker = self._of(session, place)
         again = Asked(asked.session_id, worker.name, self.simulation.clock.now(), asked.carried)
-        self._call(self.simulation.increment(history, worker, again, key), waits=waits)
+        self._call(self.applications.increment(history, worker, again, key), waits=waits)
 
     @rule(session=sessions, place=PLACES, data=st.data(), waits=st.booleans())
     def renew(self, session: int, place: int, data: st.DataObject, waits: bool) -> None:  # noqa: FBT001
         if asked := self._asked(session, place, data):
             history, worker = self._of(session, place)
-            call = self.simulation.renew(history, worker, asked, self._name())
+            call = self.applications.renew(history, worker, asked, self._name())
             self._call(call, waits=waits)
 
     @rule(session=sessions, place=PLACES, data=st.data(), waits=st.booleans())
     def complete(self, session: int, place: int, data: st.DataObject, waits: bool) -> None:  # noqa: FBT001
         if asked := self._asked(session, place, data):
             history, worker = self._of(session, place)
-            self._call(self.simulation.complete(history, worker, asked), waits=waits)
+            self._call(self.applications.complete(history, worker, asked), waits=waits)
 
     @rule(session=sessions, place=PLACES, data=st.data(), waits=st.booleans())
     def end(self, session: int, place: int, data: st.DataObject, waits: bool) -> None:  # noqa: FBT001
         if asked := self._asked(session, place, data):
             history, worker = self._of(session, place)
-            self._call(self.simulation.end(history, worker, asked.session_id), waits=waits)
+            self._call(self.applications.end(history, worker, asked.session_id), waits=waits)
 
     # What happens besides
 
@@ -167,7 +169,7 @@ class Workers(RuleBasedStateMachine):
         history, worker = self._of(session, place)
         for session_id in history.ids:
             if entry := worker.copy_of(session_id):
-                self._call(self.simulation.evict(worker, entry), waits=False)
+                self._call(self.applications.evict(worker, entry), waits=False)
 
     @precondition(lambda self: self.simulation.is_faulty)
     @rule(

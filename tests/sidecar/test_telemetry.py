@@ -111,7 +111,7 @@ def test_a_person_gets_text() -> None:
 def test_what_libraries_log_is_told_in_the_same_way() -> None:
     stream = io.StringIO()
     configure_logs("info", stream=stream)
-    library = logging.getLogger("pymongo.command")
+    library = logging.getLogger("library.command")
     library.debug("find {_id: secret}")
     library.info("connected")
     library.error("a %s failed", "call")
@@ -121,8 +121,8 @@ def test_what_libraries_log_is_told_in_the_same_way() -> None:
         warnings.warn("old", DeprecationWarning, stacklevel=1)
     told = lines(stream)
     assert [(line["level"], line["logger"]) for line in told] == [
-        ("error", "pymongo.command"),
-        ("error", "pymongo.command"),
+        ("error", "library.command"),
+        ("error", "library.command"),
         ("warning", "py.warnings"),
     ]
     assert told[0]["message"] == "a call failed"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -20,9 +21,6 @@ from moorline_sidecar.errors import InvalidRequest, InvalidValue
 
 SECONDS_MAX: Final = 10 * 365 * 86_400
 """Ten years: whoever means never says 0."""
-
-DIGITS_OF_MS: Final = 6
-"""Beyond them a product with 1,000 holds nothing but the error of doubles."""
 
 T = TypeVar("T")
 
@@ -137,8 +135,8 @@ def _ms(seconds: float) -> int:
         raise InvalidValue(
             "/maxIdleSeconds", f"a number from 0 (never) to {SECONDS_MAX} (ten years) is wanted"
         )
-    # Rounded first, so that what a session shows (2.007) is what it takes; up, as 0 means never.
-    return math.ceil(round(seconds * 1000, DIGITS_OF_MS))
+    # As it is written, so that what a session shows (2.007) is what it takes; up, as 0 means never.
+    return math.ceil(Decimal(repr(seconds)) * 1000)
 
 
 def _decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T:

@@ -43,6 +43,7 @@ class Repeat(Struct):
     until: int
     session_id: str
     is_done: bool = False
+    is_in_doubt: bool = False
 
 
 class Creating:
@@ -74,9 +75,13 @@ class Creating:
         if self.unborn(key) is not None:
             raise SessionExists
         session = self._session(key, patch)
-        if self._core.policy.saves_on_create or _is_change(patch):
+        if self.is_stored_at_once(patch):
             return await self._insert(session)
         return self._remember(session)
+
+    def is_stored_at_once(self, patch: Patch) -> bool:
+        """Whether a create with this patch goes to the store."""
+        return self._core.policy.saves_on_create or _is_change(patch)
 
     def unborn(self, key: str) -> Entry | None:
         """The entry of a session that waits for its first change."""
@@ -97,7 +102,21 @@ class Creating:
         self._doubtful.discard(key)
         return self._unborn.pop(key, None) is not None
 
-    async def bear(self, key: str, asked: Asked) -> Entry:
+    async def renew(self, key: str, new_key: str, asked: Asked) -> Entry:
+        """An unborn session under a new key, stored if there is a change.
+
+        Raises:
+            As `bear`.
+        """
+        entry = self.unborn(key)
+        if entry is None or not isinstance(entry.stored, Session):
+            raise SessionUnknown
+        if asked.patch.is_empty:
+            self.forget(key)
+            return self._remember(structs.replace(entry.stored, key=new_key))
+        return await self.bear(key, asked, new_key)
+
+    async def bear(self, key: str, asked: Asked, new_key: str | None = None) -> Entry:
         """Store an unborn session with its first change, which counts as its creation.
 
         Raises:
@@ -115,7 +134,8 @@ class Creating:
             if isinstance(verdict, Refusal):
                 raise verdict
         try:
-            stored = await self._insert(self._beginning(merged.content))
+            content = structs.replace(merged.content, key=new_key or key)
+            stored = await self._insert(self._beginning(content))
         except OutcomeUnknown:
             self._doubtful.add(key)
             raise

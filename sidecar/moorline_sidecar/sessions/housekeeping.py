@@ -104,14 +104,15 @@ class Housekeeping:
 
     async def evict(self, entry: Entry) -> bool:
         """Drop an entry, saved first; false if that could not be done."""
-        if not entry.is_evictable:
+        if entry.key in self._core.unsaved:
             try:
                 await self._deferring.save(entry.key)
             except (StoreError, Refusal):
                 return False
-        if entry.is_evictable:
-            self._core.l1.drop(entry.key)
-        return entry.is_evictable
+        if entry.key in self._core.unsaved:
+            return False
+        self._core.l1.drop(entry.key)
+        return True
 
     async def _end_known(self) -> int:
         """End the sessions in the L1 whose time is over."""

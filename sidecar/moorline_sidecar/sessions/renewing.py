@@ -79,15 +79,15 @@ class Renewing:
             Refusal: the change that came with it was refused.
         """
         key = self._key_of(renewal.session_id)
-        successor_id = _successor_id(renewal)
+        new_session_id = successor_id(renewal)
         async with self._lanes.hold(key):
             self._under_way.add(key)
             try:
                 for attempt in range(SWAPS_MAX + 1):
                     await self._writing.write_out(key)
-                    entry = await self._swap(key, successor_id, renewal, is_fresh=attempt > 0)
+                    entry = await self._swap(key, new_session_id, renewal, is_fresh=attempt > 0)
                     if entry is not None:
-                        return entry, successor_id
+                        return entry, new_session_id
             finally:
                 self._under_way.discard(key)
         raise Overloaded
@@ -97,10 +97,10 @@ class Renewing:
         return key in self._under_way
 
     async def _swap(
-        self, key: str, successor_id: str, renewal: Renewal, *, is_fresh: bool
+        self, key: str, new_session_id: str, renewal: Renewal, *, is_fresh: bool
     ) -> Entry | None:
         """One try; None if it is to be repeated on what the store holds now."""
-        successor = self._key_of(successor_id)
+        successor = self._key_of(new_session_id)
         entry = await self._origin(key, renewal.hint, is_fresh=is_fresh)
         if isinstance(entry.record, Tombstone):
             return await self._already_renewed(entry.record, successor)
@@ -236,7 +236,8 @@ class _Origin:
         self.shown = served_session(entry)
 
 
-def _successor_id(renewal: Renewal) -> str:
+def successor_id(renewal: Renewal) -> str:
+    """The id that a renew gives: the caller's own, the same for a repeated call, or a new one."""
     if renewal.new_id is not None:
         return renewal.new_id
     if renewal.asked.idempotency_key is not None:

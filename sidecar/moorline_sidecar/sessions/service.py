@@ -16,7 +16,7 @@ from moorline_sidecar.cache.entry import Entry, detached
 from moorline_sidecar.domain.ids import Hint, hashed_key, plain_key
 from moorline_sidecar.domain.merging import Asked
 from moorline_sidecar.domain.policies import Policy, grace_session
-from moorline_sidecar.domain.session import Reason, Tombstone
+from moorline_sidecar.domain.session import Reason, Session, Tombstone
 from moorline_sidecar.errors import (
     OutcomeUnknown,
     SessionEnded,
@@ -34,7 +34,7 @@ from moorline_sidecar.sessions.housekeeping import Housekeeping
 from moorline_sidecar.sessions.lanes import Lanes
 from moorline_sidecar.sessions.life import Life
 from moorline_sidecar.sessions.principals import Principals
-from moorline_sidecar.sessions.renewing import Renewal, Renewing
+from moorline_sidecar.sessions.renewing import Renewal, Renewing, successor_id
 from moorline_sidecar.sessions.touching import Touching
 from moorline_sidecar.sessions.writing import Job, Writing
 from moorline_sidecar.stores.base import SessionStore
@@ -155,6 +155,8 @@ class Sessions:
             Refusal, StoreError: nothing was created, or that is unknown.
         """
         self._check_open()
+        if self._creating.is_stored_at_once(asked.patch):
+            self.core.availability.check()
         key = asked.idempotency_key
         if key is None or not remembered:
             return await self._create(session_id, asked), session_id
@@ -175,9 +177,11 @@ class Sessions:
             pass
         except OutcomeUnknown:
             # The next call tries the same id, and finds out.
+            repeat.is_in_doubt = True
             raise
         except BaseException:
-            self._creating.forget_repeat(repeat)
+            if not repeat.is_in_doubt:
+                self._creating.forget_repeat(repeat)
             raise
         repeat.is_done = True
         return served
@@ -221,10 +225,10 @@ class Sessions:
     async def renew(self, renewal: Renewal) -> tuple[Served, str]:
         """The session under its new id, and that id."""
         self._check_open()
-        self.core.availability.check()
         key = self.key_of(renewal.session_id)
         if self._creating.unborn(key) is not None:
-            raise SessionUnknown
+            return await self._renew_unborn(key, renewal)
+        self.core.availability.check()
         principal = renewal.asked.patch.principal
         if principal is not UNSET:
             await self.principals.refuse_above_limit(principal, key=key)
@@ -232,6 +236,13 @@ class Sessions:
         if principal is not UNSET:
             await self.principals.end_oldest_above_limit(entry)
         return _alive(Served(await self._live(entry, None), Source.BYPASS)), new_id
+
+    async def _renew_unborn(self, key: str, renewal: Renewal) -> tuple[Served, str]:
+        """An unborn session under its new id; born there if the renew changes it."""
+        new_id = successor_id(renewal)
+        async with self._lanes.hold(key):
+            entry = await self._creating.renew(key, self.key_of(new_id), renewal.asked)
+        return Served(entry, Source.BYPASS), new_id
 
     async def _change_unborn(self, key: str, asked: Asked) -> Served:
         if asked.patch.is_empty:
@@ -259,11 +270,15 @@ class Sessions:
         entry, is_written = await self._writing.change(key, asked, hint)
         if principal is not UNSET:
             await self.principals.end_oldest_above_limit(entry)
-        served = Served(entry, Source.BYPASS)
         if not is_written:
-            return await self._touched(entry, Source.BYPASS, is_urgent=self._touching.access(entry))
+            await self._count_access(self.core.l1.peek(key) or entry)
         await self._evict_after_request(entry)
-        return served
+        return Served(entry, Source.BYPASS)
+
+    async def _count_access(self, entry: Entry) -> None:
+        """What changes nothing is an access all the same."""
+        if isinstance(entry.record, Session) and self._touching.access(entry):
+            await self._touching.write_now(entry)
 
     # Ending
 

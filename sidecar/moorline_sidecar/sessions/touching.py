@@ -89,6 +89,9 @@ class Touching:
                 raise
 
     def _queue(self, key: str, times: Times, in_ms: int) -> None:
+        if self._core.unwritten.get(key, times) is not times:
+            # Of a copy that has been replaced: its successor has this access, or a later one.
+            return
         times.is_queued = True
         self._core.unwritten[key] = times
         heapq.heappush(self._due, (self._core.clock.monotonic() + in_ms, key))

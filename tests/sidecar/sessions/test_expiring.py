@@ -95,6 +95,22 @@ async def test_an_expiry_is_not_written_over_an_access_that_was_written_meanwhil
         await two.session(session_id)
 
 
+async def test_an_access_that_the_end_overtakes_is_not_answered_as_if_it_had_counted() -> None:
+    async with cluster() as two:
+        a, b = two.workers
+        session_id = await a.new()
+        gate = Gate()
+        b.link.plan("touch", gate.before)
+        two.clock.skip(IDLE - 1)
+        accessing = asyncio.create_task(b.get(session_id))
+        await gate.reached.wait()
+        two.clock.skip(1)
+        await assert_expired(a, session_id)
+        gate.open()
+        with pytest.raises(SessionEnded):
+            await accessing
+
+
 @pytest.mark.parametrize("seed", range(3))
 async def test_a_session_in_use_on_both_workers_never_expires(seed: int) -> None:
     chance = random.Random(seed)

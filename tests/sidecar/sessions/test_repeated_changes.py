@@ -1,4 +1,4 @@
-"""A change repeated under its key is applied once, on whatever worker; it is an access each time."""
+"""A change repeated under its key is applied once, on any worker, and is an access each time."""
 
 import asyncio
 

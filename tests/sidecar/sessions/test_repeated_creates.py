@@ -7,7 +7,15 @@ from moorline_sidecar.domain.ids import new_id
 from moorline_sidecar.errors import OutcomeUnknown, SessionEnded, StoreUnavailable
 
 from tests.sidecar.sessions.faults import answer_lost, request_lost, unavailable
-from tests.sidecar.sessions.workers import SECOND, VIRTUAL_TIME, Worker, asked, cluster, content
+from tests.sidecar.sessions.workers import (
+    SECOND,
+    VIRTUAL_TIME,
+    Worker,
+    asked,
+    cluster,
+    content,
+    until,
+)
 
 pytestmark = VIRTUAL_TIME
 
@@ -94,3 +102,32 @@ async def test_a_create_of_unknown_outcome_repeated_under_its_key_makes_no_secon
         session_id = await once(a)
         assert await two.store.count() == 1
         assert content(await a.get(session_id)) == {"user": "ada"}
+
+
+async def test_a_create_of_unknown_outcome_is_still_known_after_a_repeat_that_was_refused() -> None:
+    async with cluster() as two:
+        a, _ = two.workers
+        a.link.plan("insert", answer_lost)
+        a.link.always = request_lost
+        with pytest.raises(OutcomeUnknown):
+            await once(a)
+        with pytest.raises(StoreUnavailable):
+            await once(a)
+        a.link.always = None
+        await asyncio.sleep(1)
+        await once(a)
+        assert await two.store.count() == 1
+
+
+async def test_a_create_behind_one_of_unknown_outcome_is_refused_at_once() -> None:
+    async with cluster() as two:
+        a, _ = two.workers
+        a.link.always = request_lost
+        first = asyncio.create_task(once(a))
+        await until(lambda: a.core.availability.is_down)
+        began = two.clock.monotonic()
+        with pytest.raises(StoreUnavailable):
+            await once(a)
+        assert two.clock.monotonic() - began <= 100
+        with pytest.raises(OutcomeUnknown):
+            await first

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from moorline_api import SaveMode
+from moorline_api import Eviction, SaveMode
 from moorline_sidecar.domain.ids import Hint
 from moorline_sidecar.errors import SessionEnded
 
@@ -98,3 +98,25 @@ async def test_a_saved_change_is_not_refused_for_what_another_worker_added() -> 
         await b.done(session_id, set={"theirs": "y" * 600})
         await a.done(session_id, Hint(1, "a"))
         assert sorted((await two.session(session_id)).contexts["/"]) == ["mine", "theirs"]
+
+
+async def test_a_change_whose_session_ends_before_its_answer_serves_no_tombstone() -> None:
+    async with cluster(save_mode=SaveMode.COMPLETE, evict=Eviction.AFTER_REQUEST) as two:
+        a, b = two.workers
+        session_id = await a.new()
+        written, saved = Gate(), Gate()
+        a.link.plan("write", written.after)
+        a.link.plan("write", saved.before)
+        change = asyncio.create_task(a.patch(session_id, increment={"n": 1}))
+        await written.reached.wait()
+        await a.patch(session_id, Hint(1, "a"), set={"pending": 1})
+        written.open()
+        await saved.reached.wait()
+        await b.delete(session_id)
+        with pytest.raises(SessionEnded):
+            await a.get(session_id)
+        saved.open()
+        try:
+            assert content(await change)["n"] == 1
+        except SessionEnded:
+            await two.tombstone(session_id)

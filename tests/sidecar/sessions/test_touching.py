@@ -160,6 +160,39 @@ async def test_a_touch_does_not_bring_an_ended_session_back() -> None:
             await a.get(session_id, Hint(1, "a"))
 
 
+async def test_an_answer_about_an_earlier_moment_does_not_stop_the_writing_of_times() -> None:
+    async with cluster() as two:
+        a, _ = two.workers
+        session_id = await a.new()
+        await a.patch(session_id, key="once", increment={"n": 1})
+        await asyncio.sleep(1)
+        await a.get(session_id)
+        gate = Gate()
+
+        async def slow(operation: Operation) -> object:
+            await asyncio.sleep(0.5)
+            return await operation()
+
+        a.link.plan("write", gate.before)
+        first = asyncio.create_task(a.patch(session_id, set={"first": 1}))
+        await gate.reached.wait()
+        a.link.plan("write", slow, times=2)
+        rest = asyncio.gather(
+            a.patch(session_id, key="once", increment={"n": 1}),
+            a.patch(session_id, set={"second": 2}),
+            a.patch(session_id, if_match=4, set={"third": 3}),
+        )
+        await asyncio.sleep(0)
+        gate.open()
+        await first
+        await rest
+        await asyncio.sleep(63)
+        at = two.clock.now()
+        await a.get(session_id)
+        await asyncio.sleep(62)
+        assert (await two.session(session_id)).accessed >= at
+
+
 async def test_an_access_is_written_also_when_its_session_was_evicted() -> None:
     async with cluster(touch_period_ms=10 * SECOND) as two:
         a, _ = two.workers

@@ -172,6 +172,15 @@ async def test_a_session_ended_during_its_first_change_stays_ended() -> None:
             await a.get(session_id)
 
 
+async def test_an_unborn_session_can_be_renewed_by_a_login() -> None:
+    async with cluster(saves_on_create=False) as two:
+        a, b = two.workers
+        old = await a.new()
+        _, new = await a.renewed(old, set={"user": "ada"}, principal="ada")
+        assert new != old
+        assert content(await b.get(new)) == {"user": "ada"}
+
+
 async def test_an_unborn_session_is_forgotten_when_it_was_idle_for_its_life() -> None:
     async with cluster(saves_on_create=False, max_idle_ms=MINUTE) as two:
         a, _ = two.workers

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from moorline_api import SaveMode
 from moorline_sidecar.domain.ids import Hint
-from moorline_sidecar.errors import OutcomeUnknown, SessionEnded, StoreUnavailable
+from moorline_sidecar.errors import OutcomeUnknown, SessionEnded, SessionUnknown, StoreUnavailable
 from moorline_sidecar.stores.base import Outcome
 
 from tests.sidecar.sessions.faults import (
@@ -189,3 +189,61 @@ async def test_a_renew_whose_answers_are_lost_happens_once(fault: Fault) -> None
         assert content(await b.get(new)) == {"user": "ada", "n": 1}
         with pytest.raises(SessionEnded):
             await b.patch(old, set={"n": 5})
+
+
+async def test_a_lost_change_to_a_session_that_is_purged_meanwhile_says_that_it_is_gone() -> None:
+    async with cluster() as two:
+        a, _ = two.workers
+        session_id = await a.new()
+
+        async def purged(_operation: Operation) -> None:
+            await two.store.close()
+            raise OutcomeUnknown
+
+        a.link.plan("write", purged)
+        with pytest.raises(SessionUnknown):
+            await a.patch(session_id, increment={"n": 1})
+
+
+async def test_a_lost_change_to_a_session_that_is_ended_meanwhile_is_not_said_to_be_made() -> None:
+    async with cluster() as two:
+        a, b = two.workers
+        session_id = await a.new()
+
+        async def ended(_operation: Operation) -> None:
+            await b.delete(session_id)
+            raise OutcomeUnknown
+
+        a.link.plan("write", ended)
+        with pytest.raises((OutcomeUnknown, SessionEnded)):
+            await a.patch(session_id, increment={"n": 1})
+        with pytest.raises(SessionEnded):
+            await a.get(session_id)
+
+
+async def test_a_lost_end_of_a_session_that_another_has_ended_is_no_end_by_this_call() -> None:
+    async with cluster() as two:
+        a, b = two.workers
+        session_id = await a.new()
+
+        async def ended(_operation: Operation) -> None:
+            await b.delete(session_id)
+            raise OutcomeUnknown
+
+        a.link.plan("write", ended)
+        assert not await a.delete(session_id)
+
+
+async def test_a_lost_swap_of_a_session_that_changed_meanwhile_is_repeated_on_top_of_it() -> None:
+    async with cluster() as two:
+        a, b = two.workers
+        old = await a.new()
+
+        async def changed(_operation: Operation) -> None:
+            await b.patch(old, set={"cart": 1})
+            raise OutcomeUnknown
+
+        a.link.plan("write", changed)
+        _, new = await a.renewed(old, Hint(1, "a"))
+        assert content(await b.get(new)) == {"cart": 1}
+        assert await two.store.count() == 2

@@ -95,6 +95,19 @@ async def test_an_evicted_session_is_saved_first(evict: Eviction) -> None:
         assert content(await b.get(session_id)) == {"user": "ada"}
 
 
+async def test_an_outdated_entry_is_not_evicted_in_place_of_one_with_unsaved_changes() -> None:
+    async with cluster(save_mode=SaveMode.PERIODIC) as two:
+        a, _ = two.workers
+        session_id = await a.new()
+        outdated = (await a.get(session_id)).entry
+        a.evict(session_id)
+        await a.patch(session_id, set={"user": "ada"})
+        await a.housekeeping.evict(outdated)
+        assert content(await a.get(session_id)) == {"user": "ada"}
+        await asyncio.sleep(6)
+        assert (await two.session(session_id)).contexts == {"/": {"user": "ada"}}
+
+
 async def test_a_session_that_cannot_be_saved_is_not_evicted() -> None:
     async with cluster(
         save_mode=SaveMode.SHUTDOWN, evict=Eviction.AFTER_IDLE, evict_idle_ms=1000
