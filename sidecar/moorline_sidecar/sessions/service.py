@@ -117,8 +117,8 @@ class Sessions:
         return Served(entry, source)
 
     async def _touched(self, entry: Entry, source: Source, *, is_urgent: bool = True) -> Served:
-        if is_urgent:
-            await self._touching.write_now(entry)
+        if is_urgent and not await self._touching.write_now(entry):
+            return await self._read(entry.key, None, is_access=False)
         await self._evict_after_request(entry)
         return _alive(Served(entry, source))
 
@@ -268,11 +268,15 @@ class Sessions:
         if principal is not UNSET:
             await self.principals.refuse_above_limit(principal, key=key)
         entry, is_written = await self._writing.change(key, asked, hint)
+        record = entry.record
         if principal is not UNSET:
             await self.principals.end_oldest_above_limit(entry)
         if not is_written:
             await self._count_access(self.core.l1.peek(key) or entry)
         await self._evict_after_request(entry)
+        if entry.record is not record and isinstance(record, Session):
+            # The answer is about this change, whatever others have done since.
+            entry = detached(record)
         return Served(entry, Source.BYPASS)
 
     async def _count_access(self, entry: Entry) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import heapq
 from collections.abc import Sequence
 from typing import Final
@@ -55,10 +54,17 @@ class Touching:
             self._queue(entry.key, times, max(0, times.stored_accessed + period - now))
         return False
 
-    async def write_now(self, entry: Entry) -> None:
-        """Write an entry's times before they are answered; an outage lets the answer go on."""
-        with contextlib.suppress(StoreError):
-            await self._flush([(entry.key, entry.times)])
+    async def write_now(self, entry: Entry) -> bool:
+        """Write an entry's times before they are answered; false if its session has ended.
+
+        An outage lets the answer go on.
+        """
+        try:
+            marks = await self._flush([(entry.key, entry.times)])
+        except StoreError:
+            return True
+        mark = marks.get(entry.key)
+        return mark is not None and mark.is_valid
 
     async def keep_flushing(self) -> None:
         """Write what is due, for ever."""
@@ -112,7 +118,9 @@ class Touching:
                 del self._core.unwritten[key]
         return batch
 
-    async def _flush(self, batch: Sequence[tuple[str, Times]], *, directly: bool = False) -> None:
+    async def _flush(
+        self, batch: Sequence[tuple[str, Times]], *, directly: bool = False
+    ) -> dict[str, Mark]:
         """Write these times, then look what has changed elsewhere under the same keys."""
         core = self._core
         sent = {key: self._touch(key, times) for key, times in batch}
@@ -143,6 +151,7 @@ class Touching:
         core.counters.touch_batches += 1
         for key, touch in sent.items():
             self._settle(key, touch, marks.get(key), asked_at)
+        return marks
 
     def _touch(self, key: str, times: Times) -> Touch:
         return Touch(
