@@ -12,7 +12,7 @@ settings.register_profile(
     "moorline", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
 # About five minutes of each property: pytest tests/properties --hypothesis-profile=soak
-settings.register_profile("soak", settings.get_profile("moorline"), max_examples=2000)
+settings.register_profile("soak", settings.get_profile("moorline"), max_examples=5000)
 settings.load_profile("moorline")
 
 pytest_plugins = ["tests.stores_fixtures"]

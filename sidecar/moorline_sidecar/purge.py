@@ -15,6 +15,7 @@ import structlog
 from msgspec import Struct
 
 from moorline_sidecar.config import PurgeSettings
+from moorline_sidecar.domain.session import Tombstone
 from moorline_sidecar.errors import OutcomeUnknown, StoreError, StoreUnavailable
 from moorline_sidecar.stores.base import Purge, PurgeKind, SessionStore
 
@@ -151,11 +152,21 @@ class Purging:
         passes = _passes(self._plan, now)
         if self._counts_first:
             self._total = sum([await self._count(each) for each in passes])
+        if not self._plan.is_dry_run:
+            await self._settle_copies(now)
         for each in passes:
             if self._plan.is_dry_run:
                 self._deleted[each.kind] = await self._count(each)
             else:
                 await self._delete(each)
+
+    async def _settle_copies(self, now: int) -> None:
+        """Finish renews that were cut short: without its tombstone a copy counts as orphaned."""
+        for copy in await self._call(lambda: self._store.copies(now, BATCH)):
+            origins = await self._call(lambda: self._store.load([copy.origin]))  # noqa: B023 - awaited here
+            origin = origins.get(copy.origin)
+            if isinstance(origin, Tombstone) and origin.renewed_to == copy.key:
+                await self._call(lambda: self._store.settle(copy.key, copy.origin))  # noqa: B023 - awaited here
 
     async def _count(self, purge: Purge) -> int:
         return await self._call(partial(self._store.purgeable, purge, self._plan.limit))

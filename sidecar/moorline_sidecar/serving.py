@@ -87,7 +87,9 @@ async def serve(
         plane = await stack.enter_async_context(_data_plane(configuration, sessions, observation))
         administration = Administration(sessions, plane, configuration.purge, version)
         tables = ((SESSIONS, administration.readings), (TRAFFIC, partial(_readings, plane.traffic)))
-        operations = operations_application(administration, _gate(configuration))
+        operations = operations_application(
+            administration, _gate(configuration, configuration.ops.host)
+        )
         async with Site(operations, configuration.ops) as ops, asyncio.TaskGroup() as tasks:
             data = Address(configuration.listen.host, plane.port)
             readiness.reason = None
@@ -138,7 +140,12 @@ async def _data_plane(
     configuration: Configuration, sessions: Sessions, observation: Observation
 ) -> AsyncIterator[DataPlane]:
     by_cookie = ByCookie(sessions, Cookies(configuration.cookies))
-    api = Api(sessions, by_cookie, _gate(configuration), configuration.default_context)
+    api = Api(
+        sessions,
+        by_cookie,
+        _gate(configuration, configuration.listen.host),
+        configuration.default_context,
+    )
     traces = observation.sample is not never
     limits = _limits(configuration)
     async with DataPlane(Traced(api, observation.sample) if traces else api, limits) as plane:
@@ -149,8 +156,7 @@ async def _data_plane(
         yield plane
 
 
-def _gate(configuration: Configuration) -> Gate:
-    hosts = (configuration.listen.host, configuration.ops.host)
+def _gate(configuration: Configuration, *hosts: str) -> Gate:
     if configuration.token is None:
         return Gate(hosts)
     return Gate(hosts, Token(configuration.token))

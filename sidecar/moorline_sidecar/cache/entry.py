@@ -52,6 +52,7 @@ class Entry:
         self.times = times
         self.confirmed_at = confirmed_at
         self.contended_until = 0
+        self.cookie_set = 0
         self.frequency = 0
         self.is_in_main = False
         self.is_over_locally = False
@@ -64,11 +65,12 @@ class Entry:
         self.hold(stored, stored)
 
     def hold(self, stored: Record, record: Record) -> None:
-        """Take a new record, unless a tombstone is held: that is final."""
+        """Take a new record; not after a tombstone, which is final."""
         self.stored = stored
         self.record = record
         self.bodies: dict[str, Any] = {}
-        self.cookie_set = record.cookie_set if isinstance(record, Session) else 0
+        if isinstance(record, Session):
+            self.cookie_set = max(self.cookie_set, record.cookie_set)
         self.size = ENTRY_BYTES + OBJECT_FACTOR * _content(record)
 
     @property

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from moorline_sidecar.cache.entry import Entry
 from moorline_sidecar.domain.ids import Hint
-from moorline_sidecar.domain.session import Json, Session
-from moorline_sidecar.errors import MoorlineError, VersionConflict
+from moorline_sidecar.domain.session import Json, Tombstone
+from moorline_sidecar.errors import MoorlineError, SessionEnded, VersionConflict
 from moorline_sidecar.http.asking import Asking
 from moorline_sidecar.http.messages import Response
 from moorline_sidecar.http.refusals import refusal_of
@@ -15,6 +17,8 @@ from moorline_sidecar.http.rendering import Facts, Renderer
 from moorline_sidecar.http.targets import Target, named_session
 from moorline_sidecar.sessions.finding import Source
 from moorline_sidecar.sessions.service import Served, Sessions
+
+PREFERENCE_APPLIED: Final = b"Preference-Applied: return=representation\r\n"
 
 
 class Answers:
@@ -31,6 +35,11 @@ class Answers:
         if entry.is_evictable and asking.is_known(session_id, entry.stored.version):
             return self.renderer.empty(304, entry, facts)
         return self.renderer.session(200, entry, facts)
+
+    def whole(self, served: Served, session_id: str, asking: Asking, more: bytes = b"") -> Response:
+        """200 with the session, whatever the client has."""
+        facts = self._facts(served, session_id, asking, more=more)
+        return self.renderer.session(200, served.entry, facts)
 
     def empty(self, served: Served, session_id: str, asking: Asking, more: bytes = b"") -> Response:
         """204."""
@@ -56,15 +65,13 @@ class Answers:
         asking: Asking,
         presented: Hint | None,
         *,
-        wants_session: bool = False,
+        shows_session: bool = False,
         more: bytes = b"",
     ) -> Response:
         """204, or 200 with the session."""
-        at_least = presented.version if presented is not None and not served.was_renewed else 0
-        if wants_session:
-            more += b"Preference-Applied: return=representation\r\n"
+        at_least = presented.version if presented is not None and served.was_changed else 0
         facts = self._facts(served, session_id, asking, more=more, at_least=at_least)
-        if wants_session:
+        if shows_session:
             return self.renderer.session(200, served.entry, facts)
         return self.renderer.empty(204, served.entry, facts)
 
@@ -78,11 +85,13 @@ class Answers:
 
     def gone(self, more: bytes = b"") -> Response:
         """204 for a session that is over."""
-        return Response(204, b"Cache-Control: no-store\r\n" + more)
+        return self._marked(Response(204, b"Cache-Control: no-store\r\n" + more))
 
     def refused(self, error: MoorlineError) -> Response:
         """The problem; marked while the store is away, as every answer about a session is."""
-        response = refusal_of(error)
+        return self._marked(refusal_of(error))
+
+    def _marked(self, response: Response) -> Response:
         if self._availability.is_down:
             response.fields += b"Moorline-Degraded: store-unavailable\r\n"
         return response
@@ -90,11 +99,14 @@ class Answers:
     def conflict(self, error: VersionConflict, asking: Asking, target: Target) -> Response:
         """412 with the session as it is now."""
         entry = error.current
-        if not isinstance(entry, Entry) or not isinstance(entry.record, Session):
-            return refusal_of(error)
+        if not isinstance(entry, Entry):
+            return self.refused(error)
+        if isinstance(entry.record, Tombstone):
+            return self.refused(SessionEnded(entry.record.reason))
         session_id = error.session_id or named_session(target.parameters[0]).session_id
         facts = Facts(session_id, asking.context, Source.BYPASS)
-        return refusal_of(error, current=msgspec.Raw(self.renderer.json(entry, facts)))
+        current = msgspec.Raw(self.renderer.json(entry, facts))
+        return self._marked(refusal_of(error, current=current))
 
     def _located(
         self, status: int, served: Served, session_id: str, asking: Asking, more: bytes

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Coroutine, Mapping
 from typing import Any, Final
 
 import structlog
 
+from moorline_sidecar.cache.entry import Entry
 from moorline_sidecar.domain.changes import Patch
 from moorline_sidecar.domain.ids import new_id
-from moorline_sidecar.domain.session import Session
+from moorline_sidecar.domain.session import Json, Session
 from moorline_sidecar.errors import (
     AttributeUnknown,
     InvalidRequest,
@@ -17,7 +18,7 @@ from moorline_sidecar.errors import (
     VersionConflict,
 )
 from moorline_sidecar.http import bodies
-from moorline_sidecar.http.answers import Answers
+from moorline_sidecar.http.answers import PREFERENCE_APPLIED, Answers
 from moorline_sidecar.http.asking import Asking, context_of, is_json
 from moorline_sidecar.http.by_cookie import ByCookie
 from moorline_sidecar.http.by_principal import ByPrincipal
@@ -215,16 +216,22 @@ class Api:
     async def _replace(self, named: NamedSession, asking: Asking, patch: Patch) -> Response:
         served = await self._changed(named, asking, patch)
         return self._answers.changed(
-            served, named.session_id, asking, asking.hint(named), wants_session=True
+            served, named.session_id, asking, asking.hint(named), shows_session=True
         )
 
     async def _change(
         self, named: NamedSession, asking: Asking, patch: Patch, *, may_represent: bool = True
     ) -> Response:
         served = await self._changed(named, asking, patch)
-        wants_session = may_represent and asking.wants_representation
+        shows_session = may_represent and asking.wants_representation
+        more = PREFERENCE_APPLIED if shows_session else b""
         return self._answers.changed(
-            served, named.session_id, asking, asking.hint(named), wants_session=wants_session
+            served,
+            named.session_id,
+            asking,
+            asking.hint(named),
+            shows_session=shows_session,
+            more=more,
         )
 
     async def _changed(self, named: NamedSession, asking: Asking, patch: Patch) -> Served:
@@ -263,13 +270,21 @@ class Api:
             return await self._change(named, asking, patch, may_represent=False)
         bodies.check_attribute_name(name)
         served = await self._found(named, asking)
-        session = served.entry.record
-        attributes = (
-            session.contexts.get(asking.context, {}) if isinstance(session, Session) else {}
-        )
-        if name not in attributes:
-            raise AttributeUnknown
+        attributes = _attributes(served.entry, asking.context)
         if asking.request.method == b"DELETE":
+            if name not in attributes:
+                # A copy must not decide that there is nothing to do.
+                key = self._sessions.key_of(named.session_id)
+                attributes = _attributes(await self._sessions.refresh(key), asking.context)
+            if name not in attributes:
+                raise AttributeUnknown
             patch = Patch(context=asking.context, unset=(name,))
             return await self._change(named, asking, patch, may_represent=False)
+        if name not in attributes:
+            raise AttributeUnknown
         return self._answers.attribute(served, named.session_id, asking, attributes[name])
+
+
+def _attributes(entry: Entry, context: str) -> Mapping[str, Json]:
+    record = entry.record
+    return record.contexts.get(context, {}) if isinstance(record, Session) else {}

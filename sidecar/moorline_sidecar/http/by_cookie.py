@@ -21,7 +21,7 @@ from moorline_sidecar.errors import (
     VersionConflict,
 )
 from moorline_sidecar.http import bodies
-from moorline_sidecar.http.answers import Answers
+from moorline_sidecar.http.answers import PREFERENCE_APPLIED, Answers
 from moorline_sidecar.http.asking import Asking
 from moorline_sidecar.http.messages import Response
 from moorline_sidecar.http.targets import named_session
@@ -90,12 +90,12 @@ class ByCookie:
             InvalidRequest: there are two.
         """
         refusal: SessionUnknown | SessionEnded = SessionUnknown(is_named=bool(claim.ids))
+        # Only the one that is meant is accessed: with several, all are only peeked at first.
+        is_alone = len(claim.ids) == 1
         found: list[tuple[str, Served]] = []
         for session_id in claim.ids[:CANDIDATES_MAX]:
-            key = self._sessions.key_of(session_id)
             try:
-                answer = self._sessions.read(key, claim.hint, is_access=is_access)
-                served = answer if isinstance(answer, Served) else await answer
+                served = await self._served(claim, session_id, is_access=is_access and is_alone)
             except SessionUnknown:
                 continue
             except SessionEnded as ended:
@@ -111,7 +111,15 @@ class ByCookie:
                 "ambiguous-cookie",
                 "The cookies name two different live sessions; end one of them by its id.",
             )
+        if is_access and not is_alone:
+            session_id = living[0][0]
+            return session_id, await self._served(claim, session_id, is_access=True)
         return living[0]
+
+    async def _served(self, claim: Claim, session_id: str, *, is_access: bool) -> Served:
+        key = self._sessions.key_of(session_id)
+        answer = self._sessions.read(key, claim.hint, is_access=is_access)
+        return answer if isinstance(answer, Served) else await answer
 
     # Verbs
 
@@ -145,7 +153,7 @@ class ByCookie:
         except (SessionUnknown, SessionEnded):
             return await self._create(asking)
         more = self._kept_cookies(claim, session_id, served)
-        return self._answers.read(served, session_id, asking, more)
+        return self._answers.whole(served, session_id, asking, more)
 
     async def _create(self, asking: Asking) -> Response:
         patch = bodies.creation(asking.request.body, asking.context)
@@ -163,8 +171,9 @@ class ByCookie:
             session_id,
             asking,
             claim.hint,
-            wants_session=asking.wants_representation,
-            more=self._changed_cookies(claim, session_id, served),
+            shows_session=asking.wants_representation,
+            more=self._changed_cookies(claim, session_id, served)
+            + (PREFERENCE_APPLIED if asking.wants_representation else b""),
         )
 
     async def _changed(
@@ -218,7 +227,10 @@ class ByCookie:
         return self._answers.renewed(served, successor_id, asking, more)
 
     async def _delete(self, claim: Claim) -> Response:
-        session_id = await self._meant(claim)
+        try:
+            session_id = await self._meant(claim)
+        except SessionEnded:
+            return self._answers.gone()
         has_ended = await self._sessions.invalidate(self._sessions.key_of(session_id))
         # Had it ended before, a login may have set new cookies since: they are not touched.
         expired = self._cookies.expired_cookies() if has_ended else ()
@@ -229,7 +241,7 @@ class ByCookie:
     def _new(self, session_id: str, served: Served) -> bytes:
         """Both cookies; none for a session that is not stored yet."""
         hint = self._answers.renderer.hint(served.entry)
-        if hint.version == 0:
+        if hint.version == 0 or served.was_renewed:
             return b""
         written = _set_cookie(self._cookies.session_cookie(session_id, hint.worker))
         if self._cookies.policy.hint is HintPlacement.SEPARATE:
@@ -239,7 +251,7 @@ class ByCookie:
     def _changed_cookies(self, claim: Claim, session_id: str, served: Served) -> bytes:
         if served.is_born:
             return self._new(session_id, served)
-        presented = claim.hint.version if claim.hint is not None else 0
+        presented = claim.hint.version if claim.hint is not None and served.was_changed else 0
         return self._kept_cookies(claim, session_id, served, at_least=presented)
 
     def _kept_cookies(

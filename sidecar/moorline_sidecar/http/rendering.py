@@ -106,7 +106,9 @@ class Renderer:
         if kept is not None and not facts.is_new:
             return kept
         body = self._encoded(entry, facts)
-        if not facts.is_new:
+        # Contexts that a session does not have are as many as somebody asks for.
+        is_known = isinstance(entry.record, Session) and facts.context in entry.record.contexts
+        if is_known and not facts.is_new:
             entry.bodies[facts.context] = body
         return body
 

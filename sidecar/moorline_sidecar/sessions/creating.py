@@ -59,6 +59,8 @@ class Creating:
         self._unborn: dict[str, Entry] = {}
         self._doubtful: set[str] = set()
         """Unborn sessions that may be stored: the answer to their first change was lost."""
+        self._renewed: dict[str, str] = {}
+        """Keys of unborn sessions that got another one, the newest last."""
         self._repeats: dict[tuple[str, str], Repeat] = {}
 
     async def create(self, key: str, patch: Patch) -> Entry:
@@ -112,9 +114,29 @@ class Creating:
         if entry is None or not isinstance(entry.stored, Session):
             raise SessionUnknown
         if asked.patch.is_empty:
-            self.forget(key)
-            return self._remember(structs.replace(entry.stored, key=new_key))
-        return await self.bear(key, asked, new_key)
+            renewed = self._remember(structs.replace(entry.stored, key=new_key))
+        else:
+            renewed = await self._bear_renewed(key, asked, new_key)
+        self.forget(key)
+        if len(self._renewed) >= REPEATS_MAX:
+            del self._renewed[next(iter(self._renewed))]
+        self._renewed[key] = new_key
+        return renewed
+
+    def was_renewed(self, key: str, new_key: str) -> bool:
+        """Whether an unborn session was renewed just so."""
+        return self._renewed.get(key) == new_key
+
+    async def _bear_renewed(self, key: str, asked: Asked, new_key: str) -> Entry:
+        try:
+            return await self.bear(key, asked, new_key)
+        except OutcomeUnknown:
+            self._doubtful.add(new_key)
+            raise
+        except SessionExists:
+            if new_key not in self._doubtful:
+                raise
+            return await self._finding.fetch(new_key)
 
     async def bear(self, key: str, asked: Asked, new_key: str | None = None) -> Entry:
         """Store an unborn session with its first change, which counts as its creation.
@@ -137,7 +159,8 @@ class Creating:
             content = structs.replace(merged.content, key=new_key or key)
             stored = await self._insert(self._beginning(content))
         except OutcomeUnknown:
-            self._doubtful.add(key)
+            if new_key is None:
+                self._doubtful.add(key)
             raise
         self.forget(key)
         return stored
@@ -209,7 +232,7 @@ class Creating:
 
     async def _insert(self, session: Session) -> Entry:
         core = self._core
-        await self._principals.refuse_above_limit(session.principal, key=session.key)
+        await self._principals.refuse_above_limit(session.principal, {session.key})
         asked_at = core.clock.monotonic()
         try:
             await insert_surely(core, session)

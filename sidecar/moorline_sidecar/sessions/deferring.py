@@ -114,3 +114,12 @@ class Deferring:
         if failures:
             log.warning("changes could not be saved yet", sessions=failures)
         self._core.l1.evict()
+        for key in keys:
+            self._wait_again(key)
+
+    def _wait_again(self, key: str) -> None:
+        """What is unsaved still, or again, waits for a whole period, behind all others."""
+        entry = self._core.unsaved.pop(key, None)
+        if entry is not None:
+            entry.unsaved_since = self._core.clock.monotonic()
+            self._core.unsaved[key] = entry

@@ -10,7 +10,13 @@ from msgspec import Struct
 from moorline_sidecar.cache.entry import Entry
 from moorline_sidecar.domain.ids import Hint
 from moorline_sidecar.domain.session import Reason, Session, Tombstone
-from moorline_sidecar.errors import Overloaded, SessionEnded, SessionUnknown, StoreError
+from moorline_sidecar.errors import (
+    Overloaded,
+    SessionEnded,
+    SessionUnknown,
+    StoreError,
+    StoreUnavailable,
+)
 from moorline_sidecar.sessions.certainty import write_surely
 from moorline_sidecar.sessions.core import Core
 from moorline_sidecar.sessions.finding import Finding
@@ -100,12 +106,19 @@ class Ending:
         entries: list[Entry] = []
         while key is not None and len(entries) < CHAIN_MAX:
             try:
-                entry, _source = await self._finding.find(key, None)
+                entry = await self._newest(key)
             except SessionUnknown:
                 break
             entries.append(entry)
             key = entry.record.renewed_to if isinstance(entry.record, Tombstone) else None
         return entries
+
+    async def _newest(self, key: str) -> Entry:
+        """What the store holds; while it is away, what the L1 does."""
+        try:
+            return await self._finding.fetch(key)
+        except StoreUnavailable:
+            return (await self._finding.find(key, None))[0]
 
     async def _expire_once(self, entry: Entry) -> Outcome:
         times = entry.times

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import structlog
@@ -26,6 +26,9 @@ RETRY_SECONDS: Final = 0.2
 
 PREPARE_AGAIN_SECONDS: Final = 5.0
 """Before indexes are tried again that could not be made."""
+
+LAST_TRY_SECONDS: Final = 1.0
+"""For a try that is under way when the time is over."""
 
 RESTART_SECONDS: Final = 1.0
 """Before work in the background that has failed begins anew."""
@@ -80,18 +83,21 @@ class Life:
         until = self._core.clock.monotonic() + int(seconds * 1000)
         # The heartbeat goes on: it finds out when the store is back.
         heartbeat, *others = self._background
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
-        while not (is_done := await self._save_everything()):
-            if self._core.clock.monotonic() >= until:
-                break
-            await asyncio.sleep(RETRY_SECONDS)
-        if not is_done:
-            self._report_loss()
-        heartbeat.cancel()
-        await asyncio.gather(heartbeat, return_exceptions=True)
-        await self._core.drain()
+        await _end(others)
+        is_done = False
+        try:
+            async with asyncio.timeout(seconds + LAST_TRY_SECONDS):
+                while not (is_done := await self._save_everything()):
+                    if self._core.clock.monotonic() >= until:
+                        break
+                    await asyncio.sleep(RETRY_SECONDS)
+                await self._core.drain()
+        except TimeoutError:
+            is_done = False
+        finally:
+            if not is_done:
+                self._report_loss()
+            await _end([heartbeat])
         return is_done
 
     async def _save_everything(self) -> bool:
@@ -150,3 +156,9 @@ async def _kept_going(loop: Callable[[], Awaitable[None]]) -> None:
             await asyncio.sleep(RESTART_SECONDS)
         else:
             return
+
+
+async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from typing import Final
 
 import structlog
@@ -83,8 +83,8 @@ class Principals:
                 ended += await self._end(key, Reason.ADMIN)
             seen.update(found)
 
-    async def refuse_above_limit(self, principal: str | None, *, key: str) -> None:
-        """Refuse another session of the principal, where that is the policy.
+    async def refuse_above_limit(self, principal: str | None, own: Collection[str]) -> None:
+        """Refuse another session of the principal, beside those with `own` keys.
 
         Raises:
             TooManySessions: `perPrincipal.max` others live already.
@@ -98,7 +98,7 @@ class Principals:
             return
         others = 0
         async for summary in self._all(principal):
-            others += summary.key != key and self._lives(summary)
+            others += summary.key not in own and self._lives(summary)
             if others >= policy.principal_max:
                 raise TooManySessions(policy.principal_max)
 
@@ -126,6 +126,8 @@ class Principals:
             ]
             surplus = max(0, len(others) - (policy.principal_max - 1))
             for accessed, key in sorted(others)[:surplus]:
+                # Called with the lane of the new session held: this strict order of times and keys
+                # is also why two such calls cannot wait for each other.
                 if (accessed, key) < began:
                     await self._end(key, Reason.LIMIT)
         except StoreError as error:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable
 from typing import Self
 
 from moorline_api import Eviction, SaveMode
-from msgspec import UNSET, Struct
+from msgspec import UNSET, Struct, structs
 
 from moorline_sidecar.cache.entry import Entry, detached
 from moorline_sidecar.domain.ids import Hint, hashed_key, plain_key
@@ -52,6 +52,7 @@ class Served(Struct, gc=False):
     is_new: bool = False
     was_renewed: bool = False
     is_born: bool = False
+    was_changed: bool = False
 
 
 class Sessions:
@@ -190,7 +191,9 @@ class Sessions:
         entry = await self._creating.create(self.key_of(session_id), asked.patch)
         return Served(entry, Source.BYPASS, is_new=True)
 
-    async def change(self, key: str, asked: Asked, hint: Hint | None) -> Served:
+    async def change(
+        self, key: str, asked: Asked, hint: Hint | None, *, may_wait: bool = True
+    ) -> Served:
         """The session after the change; an empty one is an access.
 
         Raises:
@@ -203,20 +206,24 @@ class Sessions:
         self.core.availability.check()
         if asked.patch.is_empty and asked.if_versions is None:
             return await self._live_for_change(key, hint)
-        if self._deferring.takes(asked):
+        if may_wait and self._deferring.takes(asked):
             found = await self._live_for_change(key, hint)
             if self._renewing.is_under_way(key):
                 async with self._lanes.hold(key):
                     pass
-            return Served(self._deferring.change(found.entry, asked), Source.BYPASS)
+            entry = self._deferring.change(found.entry, asked)
+            return Served(entry, Source.BYPASS, was_changed=True)
         return await self._change_through(key, asked, hint)
 
     async def complete(self, key: str, asked: Asked, hint: Hint | None) -> Served:
         """The session, with what was pending saved where the save mode says so."""
-        if asked.patch.is_empty and asked.if_versions is None:
+        is_change = not asked.patch.is_empty or asked.if_versions is not None
+        if not is_change:
             served = await _resolved(self.read(key, hint))
+        elif self.policy.effective_save_mode is SaveMode.COMPLETE:
+            return await self.change(key, asked, hint, may_wait=False)
         else:
-            served = await self.change(key, asked, hint)
+            return await self.change(key, asked, hint)
         if key in self.core.unsaved and self.policy.save_mode is SaveMode.COMPLETE:
             await self._deferring.save(key)
             return _alive(Served(self.core.l1.peek(key) or served.entry, served.source))
@@ -228,11 +235,15 @@ class Sessions:
         key = self.key_of(renewal.session_id)
         if self._creating.unborn(key) is not None:
             return await self._renew_unborn(key, renewal)
+        new_id = successor_id(renewal)
+        if self._creating.was_renewed(key, self.key_of(new_id)):
+            return await _resolved(self.read(self.key_of(new_id), None)), new_id
         self.core.availability.check()
         principal = renewal.asked.patch.principal
         if principal is not UNSET:
-            await self.principals.refuse_above_limit(principal, key=key)
-        entry, new_id = await self._renewing.renew(renewal)
+            known = {key, self.key_of(new_id)}
+            await self.principals.refuse_above_limit(principal, known)
+        entry, new_id = await self._renewing.renew(structs.replace(renewal, new_id=new_id))
         if principal is not UNSET:
             await self.principals.end_oldest_above_limit(entry)
         return _alive(Served(await self._live(entry, None), Source.BYPASS)), new_id
@@ -241,11 +252,13 @@ class Sessions:
         """An unborn session under its new id; born there if the renew changes it."""
         new_id = successor_id(renewal)
         async with self._lanes.hold(key):
-            entry = await self._creating.renew(key, self.key_of(new_id), renewal.asked)
-        return Served(entry, Source.BYPASS), new_id
+            if not await self._creating.has_been_stored(key):
+                entry = await self._creating.renew(key, self.key_of(new_id), renewal.asked)
+                return Served(entry, Source.BYPASS), new_id
+        return await self.renew(renewal)
 
     async def _change_unborn(self, key: str, asked: Asked) -> Served:
-        if asked.patch.is_empty:
+        if asked.patch.is_empty and asked.if_versions is None:
             return await self._read(key, None, is_access=True)
         async with self._lanes.hold(key):
             if self._creating.unborn(key) is not None:
@@ -266,7 +279,7 @@ class Sessions:
     async def _change_through(self, key: str, asked: Asked, hint: Hint | None) -> Served:
         principal = asked.patch.principal
         if principal is not UNSET:
-            await self.principals.refuse_above_limit(principal, key=key)
+            await self.principals.refuse_above_limit(principal, {key})
         entry, is_written = await self._writing.change(key, asked, hint)
         record = entry.record
         if principal is not UNSET:
@@ -277,7 +290,7 @@ class Sessions:
         if entry.record is not record and isinstance(record, Session):
             # The answer is about this change, whatever others have done since.
             entry = detached(record)
-        return Served(entry, Source.BYPASS)
+        return Served(entry, Source.BYPASS, was_changed=is_written)
 
     async def _count_access(self, entry: Entry) -> None:
         """What changes nothing is an access all the same."""
@@ -295,7 +308,7 @@ class Sessions:
         self._check_open()
         if self._creating.unborn(key) is not None:
             async with self._lanes.hold(key):
-                if self._creating.forget(key):
+                if not await self._creating.has_been_stored(key) and self._creating.forget(key):
                     return True
         self.core.availability.check()
         has_ended = False
@@ -329,6 +342,14 @@ class Sessions:
     def unsaved(self) -> int:
         """Sessions with changes that the store does not hold yet."""
         return len(self.core.unsaved)
+
+    async def refresh(self, key: str) -> Entry:
+        """The entry of a live session, as the store holds it now.
+
+        Raises:
+            SessionUnknown, SessionEnded, StoreUnavailable.
+        """
+        return _alive(Served(await self._finding.fetch(key), Source.MISS)).entry
 
     def _check_open(self) -> None:
         if self._life.is_closing:

@@ -140,7 +140,8 @@ class Touching:
         except BaseException as error:
             for key, times in batch:
                 times.is_in_flight = False
-                self._queue(key, times, 0)
+                if not times.is_queued:
+                    self._queue(key, times, 0)
             if isinstance(error, OutcomeUnknown):
                 # Writing times twice does no harm.
                 raise StoreUnavailable from error

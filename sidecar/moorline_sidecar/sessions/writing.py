@@ -7,7 +7,7 @@ import random
 from collections.abc import Sequence
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from moorline_sidecar.cache.entry import Entry, detached
 from moorline_sidecar.domain.changes import content_size, stamped
@@ -136,6 +136,11 @@ class Writing:
                 # A stale copy must not decide about what the store then does not check.
                 is_fresh = True
                 continue
+            if not is_written and base.unsaved:
+                # All of it had been written before, as its idempotency keys show.
+                base.unsaved, base.unsaved_count = [], 0
+                self._core.note_unsaved(base)
+                self._core.hold(base, stored, stored)
             record = base.record
             if is_written:
                 after = await self._send(base, merged.content, is_access=bool(jobs))
@@ -189,6 +194,7 @@ class Writing:
             now=core.clock.now(),
             is_access=is_access,
         )
+        after = structs.replace(after, cookie_set=max(after.cookie_set, base.cookie_set))
         # What is deferred from now on is not in this write.
         base.sending, base.unsaved = base.unsaved, []
         sent_count = base.unsaved_count

@@ -30,6 +30,7 @@ class Change(Struct, frozen=True, kw_only=True):
 
     `after.version` is `before.version + 1`. Only what differs is written, attribute by attribute;
     `accessed` and `expiry` never go back (`expiry` is set as it is when `max_idle_ms` changes).
+    A copy is settled by it, and by a touch: whoever writes to it serves it.
     """
 
     before: Session

@@ -213,6 +213,7 @@ def _changed(stored: Session, change: Change) -> Session:
         principal=after.principal,
         recent=after.recent,
         contexts=_contexts(stored, change),
+        renew_of=None,
     )
 
 
@@ -254,6 +255,7 @@ def _touched(session: Session, touch: Touch) -> Session:
         expiry=touch.expiry,
         last_node=touch.last_node,
         last_saved=touch.now,
+        renew_of=None,
     )
 
 

@@ -44,7 +44,8 @@ def _change(change: Change) -> Operation:
         "lastNode": after.last_node,
         "lastSaved": date(after.last_saved),
     }
-    unsets: dict[str, Any] = {}
+    # Whoever changes a copy serves it: its renew has happened.
+    unsets: dict[str, Any] = {"renewOf": ""}
     # A touch may have written later times since `before` was read: it leaves the version as it is.
     highest: dict[str, Any] = {"accessed": date(after.accessed)}
     if after.max_idle_ms != before.max_idle_ms:
@@ -66,9 +67,7 @@ def _change(change: Change) -> Operation:
             sets[path] = encode(changed.value)
         else:
             unsets[path] = ""
-    update = {"$set": sets, "$max": highest}
-    if unsets:
-        update["$unset"] = unsets
+    update = {"$set": sets, "$max": highest, "$unset": unsets}
     return {"_id": change.key, "valid": True, **_equal("version", Int64(before.version))}, update
 
 
@@ -106,7 +105,10 @@ def touch_operation(touch: Touch) -> Operation:
         "lastNode": touch.last_node,
         "lastSaved": date(touch.now),
     }
-    return guards | _equal("maxIdle", Int64(touch.max_idle_ms)), {"$set": sets}
+    return guards | _equal("maxIdle", Int64(touch.max_idle_ms)), {
+        "$set": sets,
+        "$unset": {"renewOf": ""},
+    }
 
 
 def purge_filter(purge: Purge) -> dict[str, Any]:
