@@ -19,7 +19,12 @@ import msgspec
 import structlog
 
 from moorline_sidecar.config import Configuration, Options, read_configuration
-from moorline_sidecar.errors import ConfigurationError, OutcomeUnknown, StoreUnavailable
+from moorline_sidecar.errors import (
+    CannotListen,
+    ConfigurationError,
+    OutcomeUnknown,
+    StoreUnavailable,
+)
 from moorline_sidecar.telemetry import configure_logs
 
 if TYPE_CHECKING:
@@ -180,6 +185,9 @@ def _run(
         for mistake in error.mistakes:
             click.echo(f"Error: {mistake}", err=True)
         return WRONG_CONFIGURATION
+    except CannotListen as error:
+        click.echo(f"Error: {error}", err=True)
+        return FAILED
     except (StoreUnavailable, OutcomeUnknown) as error:
         log.error("the store is out of reach", why=str(error))  # noqa: TRY400 - it says enough
         return STORE_UNREACHABLE

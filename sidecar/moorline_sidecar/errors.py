@@ -2,6 +2,7 @@
 
 MoorlineError
 ├── ConfigurationError       correct the file or the environment; every mistake is listed
+├── CannotListen             give another address, or end what listens there
 ├── StoreError               what a store tells the sessions layer
 │   ├── StoreUnavailable     surely not applied: repeat it later              503
 │   ├── OutcomeUnknown       perhaps applied: look before repeating           504
@@ -35,6 +36,15 @@ class ConfigurationError(MoorlineError):
     def __init__(self, mistakes: Sequence[str]) -> None:
         self.mistakes = tuple(mistakes)
         super().__init__("; ".join(self.mistakes))
+
+
+class CannotListen(MoorlineError):
+    """A listener did not get the address that `option` says."""
+
+    def __init__(self, option: str, address: str, why: str) -> None:
+        super().__init__(
+            f"{option}: {address} cannot be had ({why}); end what listens there, or give another"
+        )
 
 
 class StoreError(MoorlineError):

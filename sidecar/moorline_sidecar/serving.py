@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import importlib.metadata
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -15,6 +15,7 @@ from msgspec import Struct, structs
 
 from moorline_sidecar.config import Address, Configuration, SecretText, Token
 from moorline_sidecar.domain.cookies import Cookies
+from moorline_sidecar.errors import CannotListen
 from moorline_sidecar.http.administration import Administration
 from moorline_sidecar.http.api import Api
 from moorline_sidecar.http.by_cookie import ByCookie
@@ -67,7 +68,7 @@ async def serve(
 
     Raises:
         ConfigurationError: the store cannot be opened as it is configured.
-        OSError: an address cannot be had.
+        CannotListen: an address cannot be had.
     """
     readiness = Readiness()
     version = importlib.metadata.version("moorline-sidecar")
@@ -76,12 +77,10 @@ async def serve(
         stack.push_async_callback(observation.close)
         # First, so that a mistake in the configuration is told before a taken port is.
         store = await stack.enter_async_context(_store(configuration))
-        health = await stack.enter_async_context(
-            Site(
-                health_application(readiness, configuration.worker, observation.exposition),
-                configuration.health,
-            )
-        )
+        exposition = observation.exposition
+        watched = health_application(readiness, configuration.worker, exposition)
+        with _bound("--health", configuration.health):
+            health = await stack.enter_async_context(Site(watched, configuration.health))
         sessions = await stack.enter_async_context(Sessions(store, configuration.policy))
         sessions.core.availability.observe = observation.record_store_call
         plane = await stack.enter_async_context(_data_plane(configuration, sessions, observation))
@@ -90,7 +89,9 @@ async def serve(
         operations = operations_application(
             administration, _gate(configuration, configuration.ops.host)
         )
-        async with Site(operations, configuration.ops) as ops, asyncio.TaskGroup() as tasks:
+        with _bound("--ops", configuration.ops):
+            ops = await stack.enter_async_context(Site(operations, configuration.ops))
+        async with asyncio.TaskGroup() as tasks:
             data = Address(configuration.listen.host, plane.port)
             readiness.reason = None
             announce(Listening(data=data, health=health.address, ops=ops.address))
@@ -152,8 +153,19 @@ async def _data_plane(
         unix = None if configuration.socket is None else Path(configuration.socket)
         if unix is not None:
             unix.parent.mkdir(parents=True, exist_ok=True)
-        await plane.start([(configuration.listen.host, configuration.listen.port)], unix)
+        where = configuration.listen if unix is None else f"{configuration.listen} or {unix}"
+        with _bound("--listen", where):
+            await plane.start([(configuration.listen.host, configuration.listen.port)], unix)
         yield plane
+
+
+@contextmanager
+def _bound(option: str, address: object) -> Iterator[None]:
+    """Tell which address could not be had."""
+    try:
+        yield
+    except OSError as error:
+        raise CannotListen(option, str(address), error.strerror or str(error)) from error
 
 
 def _gate(configuration: Configuration, *hosts: str) -> Gate:

@@ -18,14 +18,14 @@ from hypothesis.stateful import (
     precondition,
     rule,
 )
-from moorline_api import CacheMode, Eviction, SaveMode, Staleness
 from moorline_sidecar.domain.policies import Policy
 
 from tests.properties.applications import Applications
 from tests.properties.history import Answer, Asked, History
+from tests.properties.policies import POLICIES
 from tests.properties.simulation import Simulation
 from tests.sidecar.sessions.faults import Fault, answer_lost, request_lost, unavailable
-from tests.sidecar.sessions.workers import SECOND, Worker
+from tests.sidecar.sessions.workers import Worker
 
 EXAMPLES: Final = settings().max_examples * 6 // 10
 
@@ -35,23 +35,6 @@ pytestmark = pytest.mark.timeout(120 + EXAMPLES)
 REPEATS_WITHIN: Final = 8
 """Keyed changes after which a request is not repeated any more: a session remembers sixteen."""
 
-POLICIES = st.builds(
-    Policy,
-    worker=st.just(""),
-    max_idle_ms=st.sampled_from([20 * SECOND, 60 * SECOND]),
-    max_age_ms=st.sampled_from([0, 0, 40 * SECOND]),
-    touch_period_ms=st.sampled_from([0, 2 * SECOND, 60 * SECOND]),
-    renew_grace_ms=st.sampled_from([0, 10 * SECOND]),
-    save_mode=st.sampled_from([SaveMode.WRITE, SaveMode.WRITE, *SaveMode]),
-    save_period_ms=st.just(3 * SECOND),
-    cache_mode=st.sampled_from([CacheMode.ENABLED, CacheMode.ENABLED, CacheMode.DISABLED]),
-    cache_sessions=st.sampled_from([1, 1000]),
-    evict=st.sampled_from([Eviction.NEVER, Eviction.NEVER, Eviction.AFTER_REQUEST]),
-    staleness=st.sampled_from([Staleness.PUSHED, Staleness.PUSHED, *Staleness]),
-    scavenge_delay_ms=st.just(5 * SECOND),
-    scavenge_period_ms=st.just(10 * SECOND),
-    scavenge_grace_ms=st.just(0),
-)
 PLACES = st.integers(0, 2)
 VERBS = st.sampled_from(["load", "confirm", "insert", "write", "touch", "settle", "discard"])
 WAITS = st.sampled_from([0, 1, 10, 100, 1000, 4000, 9000, 15_000, 19_900, 28_000])
@@ -161,6 +144,20 @@ class Workers(RuleBasedStateMachine):
     @rule(milliseconds=WAITS)
     def wait(self, milliseconds: int) -> None:
         self._run(asyncio.sleep(milliseconds / 1000))
+
+    @rule(session=sessions, before=st.sampled_from([1, 50, 1500]), after=st.sampled_from([1, 60]))
+    def use_at_the_last_moment(self, session: int, before: int, after: int) -> None:
+        """An access just before the session would expire, then one elsewhere just after."""
+        if session < 0:
+            return
+        history = self.simulation.histories[session]
+        clock = self.simulation.clock
+        left = history.accessed_from + history.policy.max_idle_ms - before - clock.now()
+        self.wait(max(0, left))
+        for worker in (self._worker(1), self._worker(0)):
+            asked = Asked(history.ids[-1], worker.name, clock.now())
+            self._call(self.applications.read(history, worker, asked), waits=True)
+            self.wait(before + after)
 
     @rule(session=sessions, place=PLACES)
     def evict(self, session: int, place: int) -> None:

@@ -7,7 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+import structlog
 from msgspec import Struct
+
+log = structlog.get_logger(__name__)
 
 
 class SecretText(Struct, frozen=True):
@@ -53,6 +56,7 @@ class Token:
         self._file = file
         self._clock = clock
         self._check_at = clock() + self.CHECK_SECONDS
+        self._warned: str | None = None
         self._token = self._read()
 
     def __call__(self) -> bytes:
@@ -65,6 +69,15 @@ class Token:
 
     def _read(self) -> bytes:
         try:
-            return self._file.read()
-        except OSError:
+            token = self._file.read()
+        except OSError as error:
+            self._warn(str(error))
             return b""
+        self._warn(None if token else "it is empty")
+        return token
+
+    def _warn(self, why: str | None) -> None:
+        """Say once that nobody is let in, and why."""
+        if why is not None and why != self._warned:
+            log.warning("the token file cannot be used; nobody is let in", why=why)
+        self._warned = why

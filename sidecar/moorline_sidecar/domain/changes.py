@@ -13,6 +13,9 @@ from moorline_sidecar.domain.policies import RECENT_KEYS, Policy, Times, expiry_
 from moorline_sidecar.domain.session import Json, Session
 from moorline_sidecar.errors import InvalidValue, TooLarge
 
+_KINDS = {bool: "a boolean", str: "a string", list: "an array", dict: "an object"}
+"""Of JSON, for people who send it."""
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -129,7 +132,7 @@ def _patched_attributes(session: Session, patch: Patch) -> dict[str, Json]:
 def _incremented(name: str, value: Json, amount: float) -> int | float:
     pointer = f"/increment/{escaped(name)}"
     if isinstance(value, bool) or not isinstance(value, int | float):
-        kind = "null" if value is None else type(value).__name__
+        kind = "null" if value is None else _KINDS.get(type(value), "something else")
         raise InvalidValue(pointer, f"the attribute is no number but {kind}; set it instead")
     total = value + amount
     if isinstance(total, int):

@@ -112,7 +112,8 @@ class Api:
         # Clients name a type for bodies that they do not send, too.
         if has_body and length != b"0" and not is_json(head.headers):
             raise _refused(
-                "unsupported-media-type", "Send JSON, as Content-Type: application/json."
+                "unsupported-media-type",
+                "Send JSON, as Content-Type: application/json (with curl: --json in place of -d).",
             )
         if not has_body and head.method in _NEED_A_BODY and target.route != ("sessions", "{id}"):
             raise _refused("length-required", "This route takes a body; send its Content-Length.")

@@ -49,6 +49,21 @@ class RenewBody(PatchBody, forbid_unknown_fields=True, rename="camel"):
     id: str | None = None
 
 
+_MEANT: Final = (
+    ("Input data was truncated", "The JSON ends too early, or holds a lone surrogate"),
+    ("Number out of range", "A number is beyond the range of a double"),
+    ("`int | float`", "a number"),
+    ("`str | null`", "a string or null"),
+    ("`str`", "a string"),
+    ("`int`", "an integer"),
+    ("`float`", "a number"),
+    ("`bool`", "a boolean"),
+    ("`array`", "an array"),
+    ("`object`", "an object"),
+    ("`null`", "null"),
+)
+"""What msgspec says, and what it means to somebody who sends JSON."""
+
 _create = msgspec.json.Decoder(CreateBody)
 _patch = msgspec.json.Decoder(PatchBody)
 _renew = msgspec.json.Decoder(RenewBody)
@@ -140,6 +155,8 @@ def _ms(seconds: float) -> int:
 
 
 def _decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+    if not body:
+        raise InvalidRequest("malformed-json", "The body is empty; this route takes JSON.")
     try:
         return decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -162,6 +179,10 @@ def _refuse_syntax(body: bytes) -> None:
 
 
 def _sentence(error: Exception) -> str:
+    """What is wrong, in words of JSON instead of Python."""
     if isinstance(error, UnicodeDecodeError):
         return "The body is not UTF-8."
-    return f"{error}."
+    text = str(error)
+    for said, meant in _MEANT:
+        text = text.replace(said, meant)
+    return f"{text}."

@@ -26,7 +26,7 @@ def refusal_of(error: MoorlineError, *, current: object = None, fields: bytes = 
     """The answer to a request that failed; `current` is the session of a version conflict."""
     match error:
         case InvalidRequest():
-            return problem(error.problem, error.detail)
+            return problem(error.problem, _sentence(error.detail))
         case SessionUnknown(is_named=False):
             return problem(
                 "session-unknown",
@@ -64,7 +64,7 @@ def refusal_of(error: MoorlineError, *, current: object = None, fields: bytes = 
         case InvalidValue():
             return problem(
                 "invalid-value",
-                f"{error.detail[:1].upper()}{error.detail[1:]}.",
+                _sentence(error.detail),
                 pointer=error.pointer,
             )
         case TooManySessions():
@@ -91,3 +91,9 @@ def refusal_of(error: MoorlineError, *, current: object = None, fields: bytes = 
             return problem("overloaded", "A bound is reached; nothing was changed, try again.")
         case _:
             raise error
+
+
+def _sentence(detail: str) -> str:
+    """The detail of an error as a sentence."""
+    end = "" if detail.endswith(".") else "."
+    return f"{detail[:1].upper()}{detail[1:]}{end}"

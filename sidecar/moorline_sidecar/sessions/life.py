@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection
 from typing import Final
 
 import structlog
@@ -29,6 +29,9 @@ PREPARE_AGAIN_SECONDS: Final = 5.0
 
 LAST_TRY_SECONDS: Final = 1.0
 """For a try that is under way when the time is over."""
+
+CANCELLATIONS_MAX: Final = 5
+CANCELLATION_SECONDS: Final = 0.2
 
 RESTART_SECONDS: Final = 1.0
 """Before work in the background that has failed begins anew."""
@@ -158,7 +161,12 @@ async def _kept_going(loop: Callable[[], Awaitable[None]]) -> None:
             return
 
 
-async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+async def _end(tasks: Collection[asyncio.Task[None]]) -> None:
+    """Cancel tasks, and again: drivers swallow a cancellation that meets them at a bad moment."""
+    pending = set(tasks)
+    for _ in range(CANCELLATIONS_MAX):
+        if not pending:
+            return
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=CANCELLATION_SECONDS)
