@@ -12,7 +12,7 @@ from moorline_sidecar.errors import (
     VersionConflict,
 )
 
-from tests.sidecar.sessions.faults import Gate, answer_lost, request_lost
+from tests.sidecar.sessions.faults import Fault, Gate, answer_lost, request_lost
 from tests.sidecar.sessions.workers import (
     MINUTE,
     SECOND,
@@ -179,6 +179,27 @@ async def test_an_unborn_session_can_be_renewed_by_a_login() -> None:
         _, new = await a.renewed(old, set={"user": "ada"}, principal="ada")
         assert new != old
         assert content(await b.get(new)) == {"user": "ada"}
+
+
+@pytest.mark.parametrize("fault", [None, answer_lost, request_lost])
+async def test_a_repeated_renew_of_an_unborn_session_gives_the_same_new_session(
+    fault: Fault | None,
+) -> None:
+    async with cluster(saves_on_create=False) as two:
+        a, _ = two.workers
+        old = await a.new()
+        if fault is None:
+            await a.renewed(old, key="once", increment={"n": 1})
+        else:
+            a.link.plan("insert", fault)
+            a.link.always = request_lost
+            with pytest.raises(OutcomeUnknown):
+                await a.renewed(old, key="once", increment={"n": 1})
+            a.link.always = None
+            await asyncio.sleep(1)
+        _, new = await a.renewed(old, key="once", increment={"n": 1})
+        assert content(await a.get(new)) == {"n": 1}
+        assert await two.store.count() == 1
 
 
 async def test_an_unborn_session_is_forgotten_when_it_was_idle_for_its_life() -> None:
