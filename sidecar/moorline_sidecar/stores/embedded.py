@@ -27,11 +27,14 @@ HOST: Final = "127.0.0.1"
 # `python -m secantus`, which ends when the other end of its standard input does: however this
 # process dies, it leaves no server behind.
 _PROGRAM: Final = """
-import os, runpy, signal, threading
+import os, runpy, signal, threading, time
 def end_with_parent():
     while os.read(0, 1):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
+    # While it starts it may overhear that.
+    time.sleep(5)
+    os._exit(1)
 threading.Thread(target=end_with_parent, daemon=True).start()
 runpy.run_module("secantus", run_name="__main__", alter_sys=True)
 """
