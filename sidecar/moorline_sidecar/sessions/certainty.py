@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from typing import Final
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
 
 from moorline_sidecar.domain.session import Record, Session, Tombstone
 from moorline_sidecar.errors import AlreadyExists, OutcomeUnknown, StoreUnavailable
@@ -21,6 +22,8 @@ RESOLVE_MS: Final = 2_500
 
 PAUSE_SECONDS: Final = 0.05
 
+T = TypeVar("T")
+
 
 async def write_surely(core: Core, write: Write) -> Outcome:
     """What became of the write.
@@ -29,23 +32,12 @@ async def write_surely(core: Core, write: Write) -> Outcome:
         StoreUnavailable: surely not applied.
         OutcomeUnknown: perhaps applied, perhaps later yet.
     """
-    until = core.clock.monotonic() + RESOLVE_MS
-    is_in_doubt = False
-    while True:
-        try:
-            outcome = await core.write(write)
-        except (OutcomeUnknown, StoreUnavailable) as error:
-            if not is_in_doubt and isinstance(error, StoreUnavailable):
-                raise
-            core.counters.unknown_outcomes += not is_in_doubt
-            is_in_doubt = True
-            await _pause(core, until, error)
-            continue
-        if outcome is Outcome.REFUSED:
-            raise StoreUnavailable("the store refused the write")
-        if not is_in_doubt or outcome is Outcome.APPLIED:
-            return outcome
-        return await _found_later(core, write, outcome)
+    outcome, was_in_doubt = await _until_known(core, lambda: core.write(write))
+    if outcome is Outcome.REFUSED:
+        raise StoreUnavailable("the store refused the write")
+    if not was_in_doubt or outcome is Outcome.APPLIED:
+        return outcome
+    return await _found_later(core, write, outcome)
 
 
 async def insert_surely(core: Core, session: Session) -> None:
@@ -56,23 +48,35 @@ async def insert_surely(core: Core, session: Session) -> None:
         StoreUnavailable: surely not stored.
         OutcomeUnknown: perhaps stored, perhaps later yet.
     """
+    is_stored, was_in_doubt = await _until_known(core, lambda: _insert(core, session))
+    if is_stored:
+        return
+    if not was_in_doubt or not _is_ours(await load_in_doubt(core, session.key), session):
+        raise AlreadyExists("the key is taken")
+
+
+async def _until_known(core: Core, attempt: Callable[[], Awaitable[T]]) -> tuple[T, bool]:
+    """What the attempt returns at last, and whether one before it may have been applied."""
     until = core.clock.monotonic() + RESOLVE_MS
     is_in_doubt = False
     while True:
         try:
-            await core.availability.call("insert", lambda: core.store.insert(session))
+            return await attempt(), is_in_doubt
         except (OutcomeUnknown, StoreUnavailable) as error:
             if not is_in_doubt and isinstance(error, StoreUnavailable):
                 raise
             core.counters.unknown_outcomes += not is_in_doubt
             is_in_doubt = True
             await _pause(core, until, error)
-        except AlreadyExists:
-            if not is_in_doubt or not _is_ours(await load_in_doubt(core, session.key), session):
-                raise
-            return
-        else:
-            return
+
+
+async def _insert(core: Core, session: Session) -> bool:
+    """False: the key is taken."""
+    try:
+        await core.availability.call("insert", lambda: core.store.insert(session))
+    except AlreadyExists:
+        return False
+    return True
 
 
 async def load_in_doubt(core: Core, key: str) -> Record | None:
