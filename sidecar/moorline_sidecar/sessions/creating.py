@@ -57,8 +57,8 @@ class Creating:
         self._ending = ending
         self._principals = principals
         self._unborn: dict[str, Entry] = {}
-        self._doubtful: set[str] = set()
-        """Unborn sessions that may be stored: the answer to their first change was lost."""
+        self._doubtful: dict[str, set[str]] = {}
+        """By unborn session, the keys it may be stored under: the answer to a try was lost."""
         self._renewed: dict[str, str] = {}
         """Keys of unborn sessions that got another one, the newest last."""
         self._repeats: dict[tuple[str, str], Repeat] = {}
@@ -101,7 +101,7 @@ class Creating:
 
     def forget(self, key: str) -> bool:
         """Forget an unborn session; whether there was one."""
-        self._doubtful.discard(key)
+        self._doubtful.pop(key, None)
         return self._unborn.pop(key, None) is not None
 
     async def renew(self, key: str, new_key: str, asked: Asked) -> Entry:
@@ -130,11 +130,8 @@ class Creating:
     async def _bear_renewed(self, key: str, asked: Asked, new_key: str) -> Entry:
         try:
             return await self.bear(key, asked, new_key)
-        except OutcomeUnknown:
-            self._doubtful.add(new_key)
-            raise
         except SessionExists:
-            if new_key not in self._doubtful:
+            if new_key not in self._doubtful.get(key, ()):
                 raise
             return await self._finding.fetch(new_key)
 
@@ -155,19 +152,18 @@ class Creating:
                 raise VersionConflict(entry)
             if isinstance(verdict, Refusal):
                 raise verdict
+        content = structs.replace(merged.content, key=new_key or key)
         try:
-            content = structs.replace(merged.content, key=new_key or key)
             stored = await self._insert(self._beginning(content))
         except OutcomeUnknown:
-            if new_key is None:
-                self._doubtful.add(key)
+            self._doubtful.setdefault(key, set()).add(content.key)
             raise
         self.forget(key)
         return stored
 
     async def has_been_stored(self, key: str) -> bool:
         """Whether an unborn session turns out to be in the store; it is forgotten here then."""
-        if key not in self._doubtful:
+        if key not in self._doubtful.get(key, ()):
             return False
         try:
             await self._finding.fetch(key)
