@@ -75,7 +75,7 @@ async def test_a_store_that_goes_away_and_comes_back(
     tmp_path: Path, http: aiohttp.ClientSession
 ) -> None:
     with (
-        running_server(tmp_path / "mongo") as server,
+        running_server(tmp_path / "mongo", "--sync-on-commit") as server,
         running_sidecar(tmp_path, "node1", server.uri) as one,
     ):
         client = Client(http)
