@@ -20,8 +20,8 @@ BIN := $(VENV)/bin
 # Written last when the environment is complete.
 READY := $(VENV)/.ready
 # What is checked; a folder that is not there yet is passed over.
-CODE := $(wildcard crds sidecar tests e2e bench)
-DISTRIBUTIONS := crds sidecar
+CODE := $(wildcard crds sidecar operator tests e2e bench)
+DISTRIBUTIONS := crds sidecar operator
 
 # More arguments for the command that a target runs: `make run ARGS="--listen 127.0.0.1:8080"`.
 ARGS ?=
@@ -68,6 +68,11 @@ format: $(READY) ## format the code and fix what can be fixed without a person
 	$(BIN)/ruff format $(CODE)
 	$(BIN)/ruff check --fix $(CODE)
 
+.PHONY: crds
+crds: $(READY) ## write the SessionCluster type for Kubernetes anew
+	$(BIN)/python -m moorline_api.schema crds/moorline.io_sessionclusters.yaml \
+		charts/moorline/files/moorline.io_sessionclusters.yaml
+
 .PHONY: docs
 docs: $(READY) ## write the tables of docs/configuration.md anew
 	$(BIN)/python -m moorline_api.reference docs/configuration.md
@@ -76,11 +81,13 @@ docs: $(READY) ## write the tables of docs/configuration.md anew
 # repository are installed from their folders, so they have no line there.
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-emit-index-url --no-emit-find-links \
-	--no-emit-package moorline-api --no-emit-package moorline-sidecar $(ARGS)
+	--no-emit-package moorline-api --no-emit-package moorline-sidecar \
+	--no-emit-package moorline-operator $(ARGS)
 
 .PHONY: lock
 lock: $(READY) ## write requirements/*.lock anew; newer versions with ARGS=--upgrade
 	$(COMPILE) --output-file requirements/sidecar.lock requirements/sidecar.in
+	$(COMPILE) --output-file requirements/operator.lock requirements/operator.in
 	$(COMPILE) --output-file requirements/dev.lock requirements/dev.in
 
 .PHONY: clean

@@ -15,7 +15,7 @@ settings.register_profile(
 settings.register_profile("soak", settings.get_profile("moorline"), max_examples=5000)
 settings.load_profile("moorline")
 
-pytest_plugins = ["tests.stores_fixtures"]
+pytest_plugins = ["tests.cluster_fixtures", "tests.stores_fixtures"]
 
 REQUIRE_ALL = os.environ.get("MOORLINE_REQUIRE_ALL") == "1"
 

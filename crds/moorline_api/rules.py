@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from moorline_api.backends import BackendSpec
 from moorline_api.choices import BackendType, SameSite
-from moorline_api.durations import duration_ns
+from moorline_api.durations import DURATION_PATTERN, duration_ns
 from moorline_api.errors import Violation
 from moorline_api.model import SessionClusterSpec
 from moorline_api.schedules import SCHEDULE_PATTERN
@@ -27,6 +27,7 @@ class Rule(Struct, frozen=True, kw_only=True):
     `scope` is the node of the schema that carries the rule: CEL calls it `self`. `path` is the
     field to repair, at or below `scope`; `reads` are the fields it depends on, as paths.
     `holds` expects a spec whose single values are valid, and so does `cel`, with its defaults.
+    `reason` is the API server's word for the kind of mistake.
     """
 
     scope: str
@@ -35,6 +36,7 @@ class Rule(Struct, frozen=True, kw_only=True):
     message: str
     cel: str
     holds: Callable[[SessionClusterSpec], bool]
+    reason: str = "FieldValueInvalid"
 
 
 def violations(spec: SessionClusterSpec) -> tuple[Violation, ...]:
@@ -58,6 +60,7 @@ def _needs_its_member(kind: BackendType) -> Rule:
         message=f"type {kind} needs its member: write `{member}: {{}}` to take every default",
         cel=f"self.type != '{kind}' || has(self.{member})",
         holds=holds,
+        reason="FieldValueRequired",
     )
 
 
@@ -73,6 +76,7 @@ def _allows_its_member_alone(kind: BackendType) -> Rule:
         message=f"only type {kind} has this member: remove it, or write `type: {kind}`",
         cel=f"self.type == '{kind}' || !has(self.{member})",
         holds=holds,
+        reason="FieldValueForbidden",
     )
 
 
@@ -97,6 +101,12 @@ def _if_there(cel: str, *fields: str) -> str:
     # A CRD's own defaults have to keep its rules, and `default: {}` is tried before the
     # defaults below it are filled in.
     return " || ".join((*(f"!has(self.{field})" for field in fields), cel))
+
+
+def _if_durations(cel: str, *fields: str) -> str:
+    # What is no duration would be an error in CEL, named beside the sentence that is about it.
+    broken = (f"!self.{field}.matches(r'{DURATION_PATTERN}')" for field in fields)
+    return " || ".join((cel, *broken))
 
 
 def _has_prefix(cookie: CookieSpec, prefix: str) -> bool:
@@ -172,8 +182,11 @@ RULES: Final[tuple[Rule, ...]] = (
         reads=("spec.scavenge.gracePeriod", "spec.sessions.touchPeriod"),
         message="sessions in use elsewhere would be ended: write at least twice "
         "sessions.touchPeriod, or shorten that",
-        cel="duration(self.scavenge.gracePeriod) >= "
-        "duration(self.sessions.touchPeriod) + duration(self.sessions.touchPeriod)",
+        cel=_if_durations(
+            "duration(self.scavenge.gracePeriod) >= "
+            "duration(self.sessions.touchPeriod) + duration(self.sessions.touchPeriod)",
+            *("scavenge.gracePeriod", "sessions.touchPeriod"),
+        ),
         holds=_grace_outlasts_two_touches,
     ),
     Rule(
@@ -215,7 +228,10 @@ RULES: Final[tuple[Rule, ...]] = (
         path="spec.purge.invalidAge",
         reads=("spec.purge.invalidAge",),
         message='late writes must still find the tombstone: write at least "1h"',
-        cel=_if_there("duration(self.invalidAge) >= duration('1h')", "invalidAge"),
+        cel=_if_there(
+            _if_durations("duration(self.invalidAge) >= duration('1h')", "invalidAge"),
+            "invalidAge",
+        ),
         holds=lambda spec: duration_ns(spec.purge.invalid_age) >= _HOUR_NS,
     ),
     Rule(

@@ -60,6 +60,16 @@ class Condition(Model, frozen=True, kw_only=True):
 class WorkersStatus(Model, frozen=True, kw_only=True):
     """Counts of live pods that carry the cluster's label."""
 
+    summary: Annotated[
+        str,
+        Meta(
+            title="two counts as ready/selected",
+            examples=["12/12"],
+            description="`ready/selected`, for `kubectl get`: a column shows one value.",
+            pattern="^([0-9]+/[0-9]+)?$",
+            max_length=21,
+        ),
+    ] = ""
     selected: Annotated[Count, Meta(description="All of them.")] = 0
     named: Annotated[Count, Meta(description="Those with a worker name.")] = 0
     ready: Annotated[Count, Meta(description="Those whose sidecar is ready.")] = 0

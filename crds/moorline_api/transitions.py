@@ -14,13 +14,17 @@ from moorline_api.model import SessionClusterSpec
 
 
 class Transition(Struct, frozen=True, kw_only=True):
-    """What must hold of every change of a spec; `holds` takes the old one, then the new one."""
+    """What must hold of every change of a spec; `holds` takes the old one, then the new one.
+
+    `reason` is the API server's word for the kind of mistake.
+    """
 
     scope: str
     path: str
     message: str
     cel: str
     holds: Callable[[SessionClusterSpec, SessionClusterSpec], bool]
+    reason: str = "FieldValueForbidden"
 
 
 def transition_violations(

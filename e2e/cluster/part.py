@@ -1,0 +1,124 @@
+"""One running part of a cluster: a process that does not outlive the one that started it."""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+HOST: Final = "127.0.0.1"
+STOP_SECONDS: Final = 10.0
+TAIL_LINES: Final = 30
+
+_FIRST_PORT: Final = 10_000
+_EPHEMERAL_PORTS: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_USUAL_FIRST_EPHEMERAL_PORT: Final = 32_768
+
+
+class EndedByItself(Exception):
+    """A part is gone that nobody has stopped; the text ends with the last lines of its log."""
+
+
+class Part:
+    """A process whose arguments stay the same however often it is stopped and started.
+
+    All that it prints is appended to `log`.
+    """
+
+    def __init__(self, name: str, command: Sequence[str], log: Path) -> None:
+        self.name: Final = name
+        self.log: Final = log
+        self._command = tuple(command)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def is_started(self) -> bool:
+        return self._process is not None
+
+    @property
+    def pid(self) -> int | None:
+        """None while it is stopped."""
+        return None if self._process is None else self._process.pid
+
+    def start(self) -> None:
+        """Start the process if it is not; what it does from then on is not waited for.
+
+        Raises:
+            EndedByItself: it was started before, and has ended since.
+        """
+        self.check()
+        if self._process is not None:
+            return
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603 - a program of this repository
+                self._command,
+                # The program ends when this pipe does, and the kernel closes it with us.
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=self.log.parent,
+                env={**os.environ, "CLUSTER_ENDS_WITH_STDIN": "1"},
+                # Ctrl-C is for us: what is torn down in good order still needs it.
+                start_new_session=True,
+            )
+
+    def check(self) -> None:
+        """See that it has not ended.
+
+        Raises:
+            EndedByItself: it has.
+        """
+        if self._process is not None and self._process.poll() is not None:
+            status = self._process.returncode
+            raise EndedByItself(f"{self.name} ended with status {status}:\n{self.tail()}")
+
+    def stop(self, *, by_force: bool = False) -> None:
+        """End it in good order, or by force after 10 s or at once."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        with process:
+            if by_force:
+                process.kill()
+                return
+            process.terminate()
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+    def tail(self) -> str:
+        """The last lines of its log."""
+        if not self.log.exists():
+            return "(no log)"
+        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
+        return "\n".join(lines[-TAIL_LINES:])
+
+
+def free_port() -> int:
+    """A TCP port that nothing listens on, and that stays free while its part is stopped.
+
+    Ports that the kernel hands out do not: a client that tries to connect to the stopped part may
+    be given that very port, and then is connected to itself.
+    """
+    last = _first_ephemeral_port() - 1
+    while True:
+        port = random.randint(_FIRST_PORT, last)  # noqa: S311 - no secret
+        try:
+            socket.create_server((HOST, port)).close()
+        except OSError:
+            continue
+        return port
+
+
+def _first_ephemeral_port() -> int:
+    try:
+        first = int(_EPHEMERAL_PORTS.read_text().split()[0])
+    except OSError:
+        return _USUAL_FIRST_EPHEMERAL_PORT
+    # Some machines hand out nearly all of them; then there is no better choice.
+    return first if first > 2 * _FIRST_PORT else _USUAL_FIRST_EPHEMERAL_PORT

@@ -1,0 +1,1 @@
+"""The operator: makes a Kubernetes cluster what its SessionClusters say."""

@@ -1,0 +1,49 @@
+"""A SessionCluster as the operator works with it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from moorline_api.decoding import decode_spec
+from moorline_api.model import SessionClusterSpec
+from msgspec import Struct
+
+
+class Cluster(Struct, frozen=True, kw_only=True):
+    """One generation of a SessionCluster.
+
+    `raw_spec` is the spec as the API server has it, with what a newer operator may know.
+    """
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    spec: SessionClusterSpec
+    raw_spec: Mapping[str, Any]
+    annotations: Mapping[str, str]
+    is_deleting: bool = False
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Its namespace and name."""
+        return self.namespace, self.name
+
+
+def cluster_of(obj: Mapping[str, Any]) -> Cluster:
+    """The cluster that an object of the API server describes.
+
+    Raises:
+        InvalidSpec: the API server holds a spec that this operator cannot read, as with a
+            CustomResourceDefinition of another version.
+    """
+    metadata = obj["metadata"]
+    return Cluster(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        uid=metadata["uid"],
+        generation=metadata.get("generation", 1),
+        spec=decode_spec(obj["spec"]),
+        raw_spec=obj["spec"],
+        annotations=metadata.get("annotations", {}),
+        is_deleting="deletionTimestamp" in metadata,
+    )
