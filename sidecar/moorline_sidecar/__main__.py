@@ -11,6 +11,8 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,11 +20,12 @@ import click
 import msgspec
 import structlog
 
-from moorline_sidecar.config import Configuration, Options, read_configuration
+from moorline_sidecar.config import Configuration, ConfigurationSource, Options
 from moorline_sidecar.errors import (
     CannotListen,
     ConfigurationError,
     OutcomeUnknown,
+    StoreError,
     StoreUnavailable,
 )
 from moorline_sidecar.telemetry import configure_logs
@@ -71,12 +74,11 @@ def serve(
     options = Options(config=config, listen=listen, health=health, ops=ops, is_dev=dev)
 
     async def run() -> int:
-        configuration = _configuration(options)
         from moorline_sidecar.serving import serve
 
         stop = asyncio.Event()
         _on_signals(stop.set)
-        is_saved = await serve(configuration, stop, lambda where: _announce(configuration, where))
+        is_saved = await serve(_source(options), stop, partial(_announce, is_dev=dev))
         return DONE if is_saved else FAILED
 
     sys.exit(_run(run()))
@@ -103,6 +105,7 @@ def purge(  # noqa: PLR0913 - one for each option
     dry_run: bool,
 ) -> None:
     """Delete tombstones and long forgotten sessions."""
+    from moorline_sidecar.checking import misconfigured, purge_line, reason_of
     from moorline_sidecar.purge import PurgeResult, Purging, log_report, plan_of, terminal_report
     from moorline_sidecar.stores.opening import open_store
 
@@ -118,17 +121,22 @@ def purge(  # noqa: PLR0913 - one for each option
             counts_first=is_terminal,
         )
         _on_signals(purging.stop.set)
+        failure = None
         try:
             await purging.run()
+        except StoreError as error:
+            failure = await reason_of(store, error)
+            raise
         finally:
             if is_terminal:
                 click.echo(err=True)
-            _conclude(msgspec.json.encode(purging.result).decode(), result_file)
+            told = _conclude(purge_line(purging.result, failure), result_file)
             await store.close()
-        return DONE
+        return told
 
-    def useless(_error: ConfigurationError) -> None:
-        _conclude(msgspec.json.encode(PurgeResult(dry_run=dry_run)).decode(), result_file)
+    def useless(error: ConfigurationError) -> None:
+        result = PurgeResult(dry_run=dry_run)
+        _conclude(purge_line(result, misconfigured(error)), result_file)
 
     sys.exit(_run(run(), useless))
 
@@ -138,7 +146,7 @@ def purge(  # noqa: PLR0913 - one for each option
 @result_option
 def check(config: str | None, result_file: Path | None) -> None:
     """Reach the store, and make its indexes."""
-    from moorline_sidecar.checking import CheckResult, check
+    from moorline_sidecar.checking import check, misconfigured
     from moorline_sidecar.stores.opening import open_store
 
     async def run() -> int:
@@ -148,22 +156,24 @@ def check(config: str | None, result_file: Path | None) -> None:
             result = await check(store)
         finally:
             await store.close()
-        _conclude(result.line(), result_file)
+        told = _conclude(result.line(), result_file)
         if result.ok:
-            return DONE
+            return told
         return FAILED if result.is_reached else STORE_UNREACHABLE
 
     def useless(error: ConfigurationError) -> None:
-        result = CheckResult(ok=False, reason="InvalidConfiguration", detail=str(error))
-        _conclude(result.line(), result_file)
+        _conclude(misconfigured(error).line(), result_file)
 
     sys.exit(_run(run(), useless))
 
 
+def _source(options: Options) -> ConfigurationSource:
+    return ConfigurationSource(options=options, environ=os.environ, hostname=socket.gethostname())
+
+
 def _configuration(options: Options) -> Configuration:
-    configuration = read_configuration(options, os.environ, socket.gethostname())
-    whose = {"worker": configuration.worker} if options.serves else {}
-    configure_logs(configuration.log_level, whose)
+    configuration = _source(options).read()
+    configure_logs(configuration.log_level)
     return configuration
 
 
@@ -213,9 +223,9 @@ def _on_signals(stop: Callable[[], None]) -> None:
         loop.add_signal_handler(number, told, number)
 
 
-def _announce(configuration: Configuration, where: Listening) -> None:
+def _announce(where: Listening, *, is_dev: bool) -> None:
     log.info("ready", data=str(where.data), health=str(where.health), ops=str(where.ops))
-    if configuration.is_dev or sys.stdout.isatty():
+    if is_dev or sys.stdout.isatty():
         host = where.data.host or "127.0.0.1"
         url = f"http://{msgspec.structs.replace(where.data, host=host)}"
         click.echo(
@@ -225,19 +235,36 @@ def _announce(configuration: Configuration, where: Listening) -> None:
         )
 
 
-def _conclude(line: str, result_file: Path | None) -> None:
-    """Print the result; the file has it whole or not at all."""
+def _conclude(line: str, result_file: Path | None) -> int:
+    """Print the result, and write it to the file; the exit code of work that is done otherwise."""
     click.echo(line)
     if result_file is None:
-        return
-    part = result_file.with_name(f".{result_file.name}.{os.getpid()}")
+        return DONE
     try:
-        part.write_text(f"{line}\n", encoding="utf-8")
-        part.replace(result_file)
+        _write(f"{line}\n", result_file)
+    except OSError as error:
+        click.echo(f"Error: --result-file: {result_file}: {error.strerror}", err=True)
+        return FAILED
+    return DONE
+
+
+def _write(text: str, file: Path) -> None:
+    """The file has the text whole or not at all, where it can be replaced.
+
+    Kubernetes' termination log cannot: it is mounted over a file, in a folder of somebody else. And
+    what is no plain file, such as `/dev/stdout`, must not become one.
+    """
+    if file.is_symlink() or (file.exists() and not file.is_file()):
+        file.write_text(text, encoding="utf-8")
+        return
+    part = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(file)
     except OSError:
-        # Kubernetes' termination log is a mounted file in a folder that nobody can write to.
-        part.unlink(missing_ok=True)
-        result_file.write_text(f"{line}\n", encoding="utf-8")
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        file.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from moorline_sidecar.errors import ConfigurationError
 NO_OPTIONS = Options()
 URI = "mongodb://user:pa55@db/"
 MONGODB = {"backend": {"type": "MongoDB", "mongodb": {}}}
+URI_KEYS = ("uri", "connectionString.standardSrv", "connectionString.standard")
 ENVIRON = {"MOORLINE_WORKER": "node3", "MOORLINE_BACKEND_URI": URI}
 
 
@@ -179,7 +180,7 @@ def test_a_file_of_no_use_is_named(tmp_path: Path, document: str, path: str) -> 
 
 
 def test_a_file_that_is_missing_is_named() -> None:
-    with pytest.raises(ConfigurationError, match=r"/nowhere/x\.json: No such file"):
+    with pytest.raises(ConfigurationError, match=r"/nowhere/x\.json: there is no such file"):
         read_configuration(Options(config="/nowhere/x.json"), ENVIRON, "host")
 
 
@@ -262,27 +263,27 @@ def test_mongodb_needs_a_uri(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reference", "keys"),
+    ("reference", "expected"),
     [
         pytest.param(
             None,
-            ("uri", "connectionString.standardSrv", "connectionString.standard"),
+            SecretFile("/secret", URI_KEYS),
             id="no reference",
         ),
         pytest.param(
             {"name": "s"},
-            ("uri", "connectionString.standardSrv", "connectionString.standard"),
+            SecretFile("/secret", URI_KEYS, "s"),
             id="no key",
         ),
-        pytest.param({"name": "s", "key": "dsn"}, ("dsn",), id="a key"),
+        pytest.param({"name": "s", "key": "dsn"}, SecretFile("/secret", ("dsn",), "s"), id="a key"),
     ],
 )
 def test_the_keys_of_the_connection_secret(
-    tmp_path: Path, reference: object, keys: tuple[str, ...]
+    tmp_path: Path, reference: object, expected: SecretFile
 ) -> None:
     spec = {"backend": {"type": "MongoDB", "mongodb": {"connectionSecretRef": reference}}}
     environ = {"MOORLINE_WORKER": "n", "MOORLINE_BACKEND_URI_FILE": "/secret"}
-    assert read(tmp_path, {"spec": spec}, environ).uri == SecretFile("/secret", keys)
+    assert read(tmp_path, {"spec": spec}, environ).uri == expected
 
 
 def test_a_token_needs_its_file(tmp_path: Path) -> None:
@@ -290,7 +291,7 @@ def test_a_token_needs_its_file(tmp_path: Path) -> None:
     (mistake,) = mistakes(tmp_path, {"spec": spec})
     assert mistake.startswith("MOORLINE_TOKEN_FILE: ")
     environ = {**ENVIRON, "MOORLINE_TOKEN_FILE": "/token"}
-    assert read(tmp_path, {"spec": spec}, environ).token == SecretFile("/token", ("k",))
+    assert read(tmp_path, {"spec": spec}, environ).token == SecretFile("/token", ("k",), "t")
 
 
 def test_no_secret_is_shown(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 import asyncio
 import io
 import json
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import aiohttp
@@ -9,7 +10,8 @@ from moorline_sidecar.errors import ConfigurationError
 from moorline_sidecar.serving import serve
 from structlog.testing import capture_logs
 
-from tests.sidecar.serving import MEMORY, configured, running
+from tests.sidecar.http.raw_client import connected
+from tests.sidecar.serving import MEMORY, configured, running, silent
 
 
 async def test_cookies_follow_the_configuration(tmp_path: Path) -> None:
@@ -51,7 +53,7 @@ async def test_readiness_ends_before_service_does(tmp_path: Path) -> None:
     stop, listening = asyncio.Event(), asyncio.get_running_loop().create_future()
     configuration = configured(tmp_path)
     async with asyncio.TaskGroup() as tasks, aiohttp.ClientSession() as http:
-        serving = tasks.create_task(serve(configuration, stop, listening.set_result))
+        serving = tasks.create_task(serve(configuration, stop, listening.set_result, silent))
         where = await listening
         reader, writer = await asyncio.open_connection(where.data.host, where.data.port)
         writer.write(
@@ -75,7 +77,7 @@ async def test_readiness_ends_before_service_does(tmp_path: Path) -> None:
 async def test_a_backend_that_is_not_there_yet_is_a_mistake(tmp_path: Path) -> None:
     configuration = configured(tmp_path, {"backend": {"type": "File", "file": {}}})
     with pytest.raises(ConfigurationError, match=r"spec\.backend\.type"):
-        await serve(configuration, asyncio.Event(), lambda _: None)
+        await serve(configuration, asyncio.Event(), lambda _: None, silent)
 
 
 async def test_no_id_is_logged(tmp_path: Path) -> None:
@@ -90,3 +92,26 @@ async def test_no_id_is_logged(tmp_path: Path) -> None:
                     session_id = (await response.json())["id"] if verb == "renew" else session_id
     assert told
     assert session_id not in str(told)
+
+
+async def test_a_client_that_does_not_end_leaves_time_to_save(tmp_path: Path) -> None:
+    """Also where there is hardly any: a pod's grace of 3 s leaves one."""
+    spec = {**MEMORY, "sessions": {"save": {"mode": "Shutdown"}}}
+    source = configured(tmp_path, spec, {"MOORLINE_SHUTDOWN_SECONDS": "1"})
+    async with (
+        AsyncExitStack() as later,
+        running(source) as listening,
+        aiohttp.ClientSession() as http,
+    ):
+        url = f"http://{listening.data}/v1/sessions"
+        async with http.post(url) as response:
+            session = (await response.json())["id"]
+        async with http.patch(f"{url}/{session}", json={"set": {"user": "ada"}}) as response:
+            assert response.headers["Moorline-Unsaved"] == "true"
+        client = await later.enter_async_context(connected(listening.data.port))
+        await client.send(
+            b"POST /v1/sessions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n"
+            b"Content-Type: application/json\r\n\r\n{"
+        )
+        async with http.get(f"{url}/{session}") as response:
+            assert response.status == 200, "what was sent before it has come, too"

@@ -8,6 +8,7 @@ reordering; each eviction is O(1) amortized. Bounded by count and by bytes at on
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Final
 
@@ -37,10 +38,12 @@ class L1:
         self.high_water = 0
         self.added = 0
         self._entries: dict[str, Entry] = {}
-        self._small: dict[str, Entry] = {}
-        self._main: dict[str, Entry] = {}
+        # A dict finds its first key past all that were deleted before: evicting many entries from
+        # the front of one, for a smaller bound, takes quadratic time.
+        self._small: OrderedDict[str, Entry] = OrderedDict()
+        self._main: OrderedDict[str, Entry] = OrderedDict()
         self._small_bytes = 0
-        self._ghost: dict[str, None] = {}
+        self._ghost: OrderedDict[str, None] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -82,6 +85,12 @@ class L1:
         self.bytes += entry.size - size_before
         if not entry.is_in_main:
             self._small_bytes += entry.size - size_before
+        self.evict()
+
+    def resize(self, max_sessions: int, max_bytes: int) -> None:
+        """Go by other bounds; all that is over smaller ones is evicted at once."""
+        self.max_sessions = max_sessions
+        self.max_bytes = max_bytes
         self.evict()
 
     def drop(self, key: str) -> Entry | None:

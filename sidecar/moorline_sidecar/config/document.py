@@ -26,6 +26,13 @@ def parse_document(text: str) -> object:
     Raises:
         ValueError: it is neither, or names a key twice; the text says where.
     """
+    try:
+        return _parse(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _parse(text: str) -> object:
     if text.lstrip().startswith("{"):
         try:
             return json.loads(text, object_pairs_hook=_mapping, parse_constant=_refuse)

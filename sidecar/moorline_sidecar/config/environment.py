@@ -44,16 +44,19 @@ def worker_of(
 
 
 def uri_of(
-    environ: Mapping[str, str], keys: tuple[str, ...], mistakes: list[str]
+    environ: Mapping[str, str], keys: tuple[str, ...], secret: str, mistakes: list[str]
 ) -> SecretText | SecretFile | None:
-    """Where the backend's URI comes from; None if the environment does not say."""
+    """Where the backend's URI comes from; None if the environment does not say.
+
+    `secret` is the name of the Secret that a file is mounted from, empty if there is none.
+    """
     text = environ.get("MOORLINE_BACKEND_URI", "")
     path = environ.get("MOORLINE_BACKEND_URI_FILE", "")
     if text and path:
         mistakes.append("MOORLINE_BACKEND_URI: give it or MOORLINE_BACKEND_URI_FILE, not both")
     if text:
         return SecretText(text)
-    return SecretFile(path, keys) if path else None
+    return SecretFile(path, keys, secret) if path else None
 
 
 def shutdown_seconds_of(environ: Mapping[str, str], mistakes: list[str]) -> float:

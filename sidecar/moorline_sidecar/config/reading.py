@@ -37,6 +37,8 @@ DEFAULT_FILE: Final = "/etc/moorline/cluster.json"
 SOCKET: Final = "/run/moorline/moorline.sock"
 _MEMBERS: Final = ("cluster", "spec", "limits")
 _LOOPBACK: Final = "127.0.0.1"
+HEALTH: Final = Address("", SidecarSpec().health_port)
+"""All addresses, of both families: a kubelet probes from outside of the pod."""
 _URI_KEYS: Final = ("uri", "connectionString.standardSrv", "connectionString.standard")
 _NO_NAME: Final = {"name": "moorline"}
 """Of who gives none; it shows in metrics, and names the collection."""
@@ -56,23 +58,40 @@ class Options(Struct, frozen=True, kw_only=True):
 
 
 def read_configuration(
-    options: Options, environ: Mapping[str, str], hostname: str
+    options: Options, environ: Mapping[str, str], hostname: str, *, is_running: bool = False
 ) -> Configuration:
     """What the process is to run with.
+
+    Where it `is_running` already, what only another environment could give is no mistake.
 
     Raises:
         ConfigurationError: with every mistake that can be found in one go.
     """
-    return _Reading(options, environ, hostname).configuration()
+    return _Reading(options, environ, hostname, is_running=is_running).configuration()
+
+
+def missing_file(path: Path, environ: Mapping[str, str]) -> str:
+    """What to say of a configuration file that is not there; in Kubernetes, what to look for."""
+    if not environ.get("KUBERNETES_SERVICE_HOST"):
+        return f"{path}: there is no such file; name another by --config"
+    cluster = environ.get("MOORLINE_CLUSTER") or "<SessionCluster>"
+    return (
+        f"{path}: there is no such file: the ConfigMap {cluster}-moorline, which the operator "
+        "makes from the SessionCluster of this name, is not there or not mounted yet; look at "
+        "`kubectl get sessioncluster,configmap` in this namespace"
+    )
 
 
 class _Reading:
     """One pass over everything, collecting mistakes."""
 
-    def __init__(self, options: Options, environ: Mapping[str, str], hostname: str) -> None:
+    def __init__(
+        self, options: Options, environ: Mapping[str, str], hostname: str, *, is_running: bool
+    ) -> None:
         self._options = options
         self._environ = environ
         self._hostname = hostname
+        self._is_running = is_running
         self._mistakes: list[str] = []
 
     def configuration(self) -> Configuration:
@@ -119,13 +138,13 @@ class _Reading:
         )
 
     def _document(self) -> Mapping[str, Any]:
-        path = self._options.config or DEFAULT_FILE
-        if self._options.config is None and not Path(path).is_file():
-            if not self._options.is_dev:
-                self._mistakes.append(f"{path}: there is no such file; name another by --config")
+        path = Path(self._options.config or DEFAULT_FILE)
+        if self._options.config is None and self._options.is_dev and not path.is_file():
             return {}
         try:
-            document = parse_document(Path(path).read_text(encoding="utf-8"))
+            document = parse_document(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise ConfigurationError([missing_file(path, self._environ)]) from None
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             raise ConfigurationError([f"{path}: {reason}"]) from error
@@ -148,7 +167,8 @@ class _Reading:
     def _uri(self, backend: BackendSpec, *, is_known: bool) -> SecretText | SecretFile | None:
         reference = backend.mongodb.connection_secret_ref if backend.mongodb else None
         keys = (reference.key,) if reference and reference.key else _URI_KEYS
-        uri = uri_of(self._environ, keys, self._mistakes)
+        secret = reference.name if reference else ""
+        uri = uri_of(self._environ, keys, secret, self._mistakes)
         is_needed = is_known and backend.type is BackendType.MONGODB and not self._options.is_dev
         if uri is None and is_needed:
             self._mistakes.append(
@@ -162,12 +182,18 @@ class _Reading:
         reference = sidecar.token_secret_ref
         path = self._environ.get("MOORLINE_TOKEN_FILE", "")
         if path:
-            return SecretFile(path, (reference.key if reference else "token",))
-        if reference is not None and self._options.serves:
-            self._mistakes.append(
-                "MOORLINE_TOKEN_FILE: required by spec.sidecar.tokenSecretRef; give the file "
-                "that holds the token, or the folder of the mounted Secret"
-            )
+            if reference is None:
+                return SecretFile(path, ("token",))
+            return SecretFile(path, (reference.key,), reference.name)
+        if reference is None or not self._options.serves:
+            return None
+        if self._is_running:
+            # A pod gets the variable with its next start; until then nothing else has to wait.
+            return SecretFile("", (reference.key,), reference.name)
+        self._mistakes.append(
+            "MOORLINE_TOKEN_FILE: required by spec.sidecar.tokenSecretRef; give the file "
+            "that holds the token, or the folder of the mounted Secret"
+        )
         return None
 
     def _addresses(self, sidecar: SidecarSpec) -> tuple[Address, Address, Address]:

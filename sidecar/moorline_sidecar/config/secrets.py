@@ -25,11 +25,13 @@ class SecretText(Struct, frozen=True):
 class SecretFile(Struct, frozen=True):
     """A file, or the folder of a mounted Secret in which the first of `keys` that exists counts.
 
-    It may change at any time, and be missing until somebody makes the Secret.
+    It may change at any time, and be missing until somebody makes the Secret. `secret` is the name
+    of that Secret, empty where nothing says so.
     """
 
     path: str
     keys: tuple[str, ...]
+    secret: str = ""
 
     def read(self) -> bytes:
         """What it holds now, without white space around it.

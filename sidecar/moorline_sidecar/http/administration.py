@@ -9,7 +9,7 @@ from typing import Final
 
 from msgspec import structs
 
-from moorline_sidecar.config import PurgeSettings
+from moorline_sidecar.config import Watch
 from moorline_sidecar.domain.ids import handle_of
 from moorline_sidecar.errors import StoreError, StoreUnavailable
 from moorline_sidecar.http.instants import instant
@@ -27,11 +27,11 @@ class Administration:
     """Implements `operations.Operations`."""
 
     def __init__(
-        self, sessions: Sessions, data_plane: DataPlane, purge: PurgeSettings, version: str
+        self, sessions: Sessions, data_plane: DataPlane, watch: Watch, version: str
     ) -> None:
         self._sessions = sessions
         self._data_plane = data_plane
-        self._purge = purge
+        self._watch = watch
         self._version = version
         self._since = sessions.core.clock.now()
         self._purging: Purging | None = None
@@ -63,6 +63,8 @@ class Administration:
             renewed=since.renewed,
             outages=since.outages,
             lost_changes=since.lost_changes,
+            spec_hash=self._watch.running.spec_hash,
+            restart_needed=", ".join(self._watch.waiting),
         )
 
     def reset_stats(self) -> None:
@@ -81,7 +83,7 @@ class Administration:
     async def purge(self, *, is_full: bool, is_dry_run: bool) -> PurgeResult | None:
         if self._purging is not None:
             return None
-        plan = plan_of(self._purge, is_full=is_full, is_dry=is_dry_run)
+        plan = plan_of(self._watch.running.purge, is_full=is_full, is_dry=is_dry_run)
         self._purging = Purging(self._sessions.core.store, plan, seconds=PURGE_SECONDS)
         try:
             return await self._purging.run()

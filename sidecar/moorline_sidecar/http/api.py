@@ -67,6 +67,11 @@ class Api:
         self._default_context = default_context
         self._answers = Answers(sessions)
 
+    def follow(self, by_cookie: ByCookie, default_context: str) -> None:
+        """Answer requests that come from now on by these; those under way are not touched."""
+        self._by_cookie = by_cookie
+        self._default_context = default_context
+
     def screen(self, head: Request) -> Response | None:
         """The refusal that the head alone deserves."""
         try:

@@ -116,6 +116,11 @@ class Connection(asyncio.Protocol):
             self._answerer.end_with(TIMED_OUT)
             self._go_on()
 
+    def allow(self, limits: Limits) -> None:
+        """Grant other bounds to the requests that come; times stay as they were."""
+        self._limits = limits
+        self._reader.limits = limits
+
     def retire(self) -> None:
         self._reader.announce_last()
         if self._is_busy():

@@ -26,7 +26,8 @@ _SCREENED: Final = ("Host", "Origin", "Sec-Fetch-Site", "Authorization")
 class Stats(Struct, frozen=True, kw_only=True, rename="camel"):
     """One worker since its start or the last reset (Jetty's JMX); times in seconds.
 
-    `last_scavenge` is an instant as sessions show them, None before the first.
+    `last_scavenge` is an instant as sessions show them, None before the first. `spec_hash` is the
+    same for the same spec; `restart_needed` holds the paths of what was changed and waits for one.
     """
 
     sessions_current: int
@@ -47,6 +48,8 @@ class Stats(Struct, frozen=True, kw_only=True, rename="camel"):
     renewed: int
     outages: int
     lost_changes: int
+    spec_hash: str
+    restart_needed: str
 
 
 class ScavengeResult(Struct, frozen=True, kw_only=True, rename="camel"):

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self
 
+from msgspec import structs
+
 from moorline_sidecar.http.connections import Connection
 from moorline_sidecar.http.limits import Limits, Traffic
 from moorline_sidecar.http.listening import BACKLOG, UnixSocket, allow_descriptors
@@ -77,6 +79,16 @@ class DataPlane:
     def connections(self) -> int:
         """How many are open, those that are only waited for to close not counted."""
         return len(self._roster.serving)
+
+    def allow_bodies(self, body_bytes: int) -> None:
+        """Take bodies of so many bytes, on open connections too; never fewer than before.
+
+        A request under way is thus never refused for what was allowed when it began.
+        """
+        body_bytes = max(self._limits.body_bytes, body_bytes)
+        self._limits = structs.replace(self._limits, body_bytes=body_bytes)
+        for guest in self._roster.everyone():
+            guest.allow(self._limits)
 
     def sweep(self) -> None:
         """End what has taken too long; done by itself every `limits.sweep_s`."""

@@ -67,7 +67,7 @@ class RequestReader:
         self.phase = IDLE
         self.serial = 0
         """Counts requests, so that two looks at it tell whether it is still the same one."""
-        self._limits = limits
+        self.limits = limits
         self._screen = sink.screen
         self._accept = sink.accept
         self._is_last = False
@@ -136,7 +136,7 @@ class RequestReader:
 
     def on_headers_complete(self) -> None:
         headers = self._headers
-        if self._is_doubtful or len(headers) > self._limits.head_fields:
+        if self._is_doubtful or len(headers) > self.limits.head_fields:
             self._check_head()
             self._repeated = 0
             self._is_doubtful = False
@@ -157,8 +157,8 @@ class RequestReader:
 
     def on_body(self, piece: bytes) -> None:
         self._body += piece
-        if len(self._body) > self._limits.body_bytes:
-            raise body_too_large(self._limits.body_bytes)
+        if len(self._body) > self.limits.body_bytes:
+            raise body_too_large(self.limits.body_bytes)
 
     def on_message_complete(self) -> None:
         if self.phase is not HEAD:
@@ -189,8 +189,8 @@ class RequestReader:
         length = announced_length(version, headers)
         if length == 0:
             return
-        if length is not None and length > self._limits.body_bytes:
-            raise body_too_large(self._limits.body_bytes)
+        if length is not None and length > self.limits.body_bytes:
+            raise body_too_large(self.limits.body_bytes)
         self.phase = BODY
         self._headers = {}  # for the trailers, which nobody asks for
         expects = version == "1.1" and headers.get(b"expect", b"").lower() == b"100-continue"
@@ -217,12 +217,12 @@ class RequestReader:
             self._check_head()
         else:
             self._framing_bytes += size - (body_bytes - self._measured_body_bytes)
-            if self._framing_bytes > self._limits.head_bytes + FRAMING_PER_BYTE * body_bytes:
+            if self._framing_bytes > self.limits.head_bytes + FRAMING_PER_BYTE * body_bytes:
                 raise malformed("Chunk extensions and trailers are longer than a head may be.")
         self._measured_body_bytes = body_bytes
 
     def _check_head(self) -> None:
-        limits = self._limits
+        limits = self.limits
         headers = self._headers
         fields = len(headers) + self._repeated
         known = len(self._url) + sum(map(len, headers)) + sum(map(len, headers.values()))

@@ -9,6 +9,8 @@ from typing import Final, Protocol
 
 import structlog
 
+from moorline_sidecar.http.limits import Limits
+
 CANCELLATION_S: Final = 1.0
 """A cancelled handler has nothing to wait for."""
 
@@ -20,6 +22,9 @@ class Guest(Protocol):
 
     def look(self, now: float) -> None:
         """End what has taken too long. `now` is in seconds, of a clock that never goes back."""
+
+    def allow(self, limits: Limits) -> None:
+        """Grant other bounds to the requests that come; times stay as they were."""
 
     def retire(self) -> None:
         """Close now if idle, else after the requests that have come."""

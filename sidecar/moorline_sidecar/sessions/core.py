@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from moorline_api import CacheMode
 from msgspec import structs
@@ -21,6 +21,12 @@ from moorline_sidecar.sessions.batching import Batcher
 from moorline_sidecar.sessions.clock import Clock
 from moorline_sidecar.sessions.counters import Counters
 from moorline_sidecar.stores.base import Outcome, SessionStore, Write
+
+STEP_SESSIONS: Final = 500
+"""Evicted in one go when the L1 is to shrink: a few milliseconds in which nobody is served."""
+
+STEP_BYTES: Final = STEP_SESSIONS << 11
+"""As many sessions of the usual 2 KiB."""
 
 
 class Core:
@@ -44,6 +50,33 @@ class Core:
         """Entries with changes that the store does not hold yet, the oldest first."""
         self.unsaved_bytes = 0
         self.availability.on_loss = self._refuse_waiting
+        self._policy_changed = asyncio.Event()
+
+    def follow(self, policy: Policy) -> None:
+        """Go by another policy: all decisions from now on, and the bounds of the L1."""
+        self.policy = policy
+        self._approach_bounds()
+        self._policy_changed.set()
+        self._policy_changed = asyncio.Event()
+
+    def _approach_bounds(self) -> None:
+        """Bring the L1 to the bounds of the policy, in steps between which others are served."""
+        l1, policy = self.l1, self.policy
+        sessions = min(l1.max_sessions, len(l1)) - STEP_SESSIONS
+        size = min(l1.max_bytes, l1.bytes) - STEP_BYTES
+        l1.resize(max(policy.cache_sessions, sessions), max(policy.cache_bytes, size))
+        if (l1.max_sessions, l1.max_bytes) != (policy.cache_sessions, policy.cache_bytes):
+            asyncio.get_running_loop().call_soon(self._approach_bounds)
+
+    async def pause(self, seconds: float | None) -> bool:
+        """Wait so long, None for ever, or until there is another policy; whether there is."""
+        changed = self._policy_changed
+        try:
+            async with asyncio.timeout(seconds):
+                await changed.wait()
+        except TimeoutError:
+            return False
+        return True
 
     def spawn(self, work: Awaitable[Any]) -> asyncio.Task[Any]:
         """Run `work` to its end; `drain` waits for it."""

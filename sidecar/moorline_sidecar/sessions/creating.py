@@ -227,8 +227,8 @@ class Creating:
         )
 
     async def _insert(self, session: Session) -> Entry:
-        core = self._core
-        await self._principals.refuse_above_limit(session.principal, {session.key})
+        core, policy = self._core, self._core.policy
+        await self._principals.refuse_above_limit(policy, session.principal, {session.key})
         asked_at = core.clock.monotonic()
         try:
             await insert_surely(core, session)
@@ -237,7 +237,7 @@ class Creating:
         core.counters.created += 1
         self._finding.appeared(session.key)
         entry = core.learn(session, asked_at)
-        await self._principals.end_oldest_above_limit(entry)
+        await self._principals.end_oldest_above_limit(policy, entry)
         return entry
 
     async def _refuse_taken(self, key: str) -> None:

@@ -58,17 +58,20 @@ class Housekeeping:
 
     async def keep_scavenging(self) -> None:
         """After `scavenge.delay`, then every `scavenge.period` (0: never), for ever."""
-        policy = self._core.policy
-        if not policy.scavenge_period_ms:
-            return
-        await asyncio.sleep(policy.scavenge_delay_ms / 1000)
+        loop = asyncio.get_running_loop()
+        since, is_first, share = loop.time(), True, 1.0
         while True:
+            policy = self._core.policy
+            period_ms = policy.scavenge_delay_ms if is_first else policy.scavenge_period_ms
+            due = since + period_ms * share / 1000
+            if await self._core.pause(due - loop.time() if policy.scavenge_period_ms else None):
+                continue
             try:
                 await self.scavenge()
             except StoreError as error:
                 log.warning("the scavenge was cut short", why=str(error))
             share = random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 jitter
-            await asyncio.sleep(policy.scavenge_period_ms * share / 1000)
+            since, is_first = loop.time(), False
 
     async def scavenge(self, *, everywhere: bool = True) -> Scavenged:
         """One round; only the sessions that this worker knows where not `everywhere`.
@@ -91,14 +94,14 @@ class Housekeeping:
         return done
 
     async def keep_evicting(self) -> None:
-        """Eviction idle entries, for ever, where the policy asks for it."""
-        policy = self._core.policy
-        if policy.evict is not Eviction.AFTER_IDLE:
-            return
+        """Evict idle entries, for ever, where the policy asks for it."""
+        core = self._core
         while True:
-            await asyncio.sleep(EVICT_TICK_SECONDS)
-            before = self._core.clock.monotonic() - policy.evict_idle_ms
-            for entry in self._core.l1:
+            is_wanted = core.policy.evict is Eviction.AFTER_IDLE
+            if await core.pause(EVICT_TICK_SECONDS if is_wanted else None):
+                continue
+            before = core.clock.monotonic() - core.policy.evict_idle_ms
+            for entry in core.l1:
                 if entry.used_at <= before:
                     await self.evict(entry)
 

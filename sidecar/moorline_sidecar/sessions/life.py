@@ -63,8 +63,7 @@ class Life:
 
     def begin(self) -> None:
         """Start the work in the background."""
-        if self._core.policy.on_outage is OnOutage.BUFFER:
-            log.warning("onOutage Buffer is not available yet; changes are refused in an outage")
+        self.warn_of_what_is_missing()
         loops = (
             self._core.availability.keep_watch,
             self._touching.keep_flushing,
@@ -74,6 +73,11 @@ class Life:
             self._prepare,
         )
         self._background = [asyncio.create_task(_kept_going(loop)) for loop in loops]
+
+    def warn_of_what_is_missing(self) -> None:
+        """Say what the policy asks for in vain."""
+        if self._core.policy.on_outage is OnOutage.BUFFER:
+            log.warning("onOutage Buffer is not available yet; changes are refused in an outage")
 
     async def close(self, seconds: float) -> bool:
         """Save all that is unsaved, or end all sessions of the L1 where the policy says so.

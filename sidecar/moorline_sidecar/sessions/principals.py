@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from moorline_sidecar.cache.entry import Entry
 from moorline_sidecar.domain.ids import handle_of
-from moorline_sidecar.domain.policies import slack
+from moorline_sidecar.domain.policies import Policy, slack
 from moorline_sidecar.domain.session import Reason, Session
 from moorline_sidecar.errors import SessionUnknown, StoreError, TooManySessions
 from moorline_sidecar.sessions.core import Core
@@ -83,13 +83,16 @@ class Principals:
                 ended += await self._end(key, Reason.ADMIN)
             seen.update(found)
 
-    async def refuse_above_limit(self, principal: str | None, own: Collection[str]) -> None:
+    async def refuse_above_limit(
+        self, policy: Policy, principal: str | None, own: Collection[str]
+    ) -> None:
         """Refuse another session of the principal, beside those with `own` keys.
+
+        A request goes by one `policy`, also if another one comes before `end_oldest_above_limit`.
 
         Raises:
             TooManySessions: `perPrincipal.max` others live already.
         """
-        policy = self._core.policy
         if (
             not principal
             or not policy.principal_max
@@ -102,14 +105,13 @@ class Principals:
             if others >= policy.principal_max:
                 raise TooManySessions(policy.principal_max)
 
-    async def end_oldest_above_limit(self, entry: Entry) -> None:
+    async def end_oldest_above_limit(self, policy: Policy, entry: Entry) -> None:
         """End what the principal of a session that has just begun has above the limit.
 
         Those unused for longest go first, and none that was used after this one began: of two
         logins at once each would end the other. A store that cannot be asked leaves one too many.
         """
         session = entry.record
-        policy = self._core.policy
         if (
             not isinstance(session, Session)
             or not session.principal

@@ -59,7 +59,6 @@ class Sessions:
     """The use cases; an async context manager that runs the work in the background."""
 
     def __init__(self, store: SessionStore, policy: Policy, clock: Clock | None = None) -> None:
-        self.policy = policy
         self.core = core = Core(store, policy, clock or StoreClock())
         self.key_of = hashed_key if policy.hashed_ids else plain_key
         lanes: Lanes[Job] = Lanes()
@@ -79,6 +78,16 @@ class Sessions:
             core, lanes, self._ending, self._touching, self._deferring, self.housekeeping
         )
 
+    @property
+    def policy(self) -> Policy:
+        """The one that decides now."""
+        return self.core.policy
+
+    def follow(self, policy: Policy) -> None:
+        """Decide by another policy from now on; what is not `reloadable` must be as it was."""
+        self.core.follow(policy)
+        self._life.warn_of_what_is_missing()
+
     # Reading
 
     def read(
@@ -95,7 +104,7 @@ class Sessions:
             entry is None
             or isinstance(entry.record, Tombstone)
             or self.core.is_over(entry, hint)
-            or self.policy.evict is Eviction.AFTER_REQUEST
+            or self.core.policy.evict is Eviction.AFTER_REQUEST
         ):
             return self._read(key, hint, is_access=is_access)
         self.core.counters.hits += 1
@@ -220,11 +229,11 @@ class Sessions:
         is_change = not asked.patch.is_empty or asked.if_versions is not None
         if not is_change:
             served = await _resolved(self.read(key, hint))
-        elif self.policy.effective_save_mode is SaveMode.COMPLETE:
+        elif self.core.policy.effective_save_mode is SaveMode.COMPLETE:
             return await self.change(key, asked, hint, may_wait=False)
         else:
             return await self.change(key, asked, hint)
-        if key in self.core.unsaved and self.policy.save_mode is SaveMode.COMPLETE:
+        if key in self.core.unsaved and self.core.policy.save_mode is SaveMode.COMPLETE:
             await self._deferring.save(key)
             return _alive(Served(self.core.l1.peek(key) or served.entry, served.source))
         return served
@@ -239,13 +248,13 @@ class Sessions:
         if self._creating.was_renewed(key, self.key_of(new_id)):
             return await _resolved(self.read(self.key_of(new_id), None)), new_id
         self.core.availability.check()
-        principal = renewal.asked.patch.principal
+        principal, policy = renewal.asked.patch.principal, self.core.policy
         if principal is not UNSET:
             known = {key, self.key_of(new_id)}
-            await self.principals.refuse_above_limit(principal, known)
+            await self.principals.refuse_above_limit(policy, principal, known)
         entry, new_id = await self._renewing.renew(structs.replace(renewal, new_id=new_id))
         if principal is not UNSET:
-            await self.principals.end_oldest_above_limit(entry)
+            await self.principals.end_oldest_above_limit(policy, entry)
         return _alive(Served(await self._live(entry, None), Source.BYPASS)), new_id
 
     async def _renew_unborn(self, key: str, renewal: Renewal) -> tuple[Served, str]:
@@ -277,13 +286,13 @@ class Sessions:
         return Served(served.entry, Source.BYPASS)
 
     async def _change_through(self, key: str, asked: Asked, hint: Hint | None) -> Served:
-        principal = asked.patch.principal
+        principal, policy = asked.patch.principal, self.core.policy
         if principal is not UNSET:
-            await self.principals.refuse_above_limit(principal, {key})
+            await self.principals.refuse_above_limit(policy, principal, {key})
         entry, is_written = await self._writing.change(key, asked, hint)
         record = entry.record
         if principal is not UNSET:
-            await self.principals.end_oldest_above_limit(entry)
+            await self.principals.end_oldest_above_limit(policy, entry)
         if not is_written:
             await self._count_access(self.core.l1.peek(key) or entry)
         await self._evict_after_request(entry)
@@ -356,7 +365,7 @@ class Sessions:
             raise ShuttingDown
 
     async def _evict_after_request(self, entry: Entry) -> None:
-        if self.policy.evict is Eviction.AFTER_REQUEST:
+        if self.core.policy.evict is Eviction.AFTER_REQUEST:
             await self.housekeeping.evict(entry)
 
     def _count(self, source: Source) -> None:

@@ -59,11 +59,14 @@ class UriSource:
 
 
 def _missing(secret: SecretFile) -> UriMissing:
-    path = Path(secret.path)
+    path, keys = Path(secret.path), ", ".join(secret.keys)
+    whose = f"the Secret {secret.secret} of spec.backend.mongodb.connectionSecretRef, mounted at "
+    where = f"{whose if secret.secret else ''}{path}"
     if path.is_dir() and any(not entry.name.startswith(".") for entry in path.iterdir()):
-        keys = ", ".join(secret.keys)
-        return UriMissing("SecretKeyMissing", f"{path} holds no connection URI in {keys}")
+        return UriMissing("SecretKeyMissing", f"{where} holds no connection URI in {keys}")
     if path.is_file():
-        return UriMissing("SecretKeyMissing", f"{path} holds no connection URI")
+        return UriMissing("SecretKeyMissing", f"{where} holds no connection URI")
     # An optional volume of a Secret that does not exist is an empty folder.
+    if secret.secret:
+        return UriMissing("SecretNotFound", f"{where}, is not there; its keys may be {keys}")
     return UriMissing("SecretNotFound", f"there is no connection URI at {path}")

@@ -4,6 +4,6 @@ OpenTelemetry takes long to import, so its users are imported by whoever needs t
 `telemetry.metrics`, `telemetry.tracing`.
 """
 
-from moorline_sidecar.telemetry.logs import configure_logs, short_hash
+from moorline_sidecar.telemetry.logs import LogSettings, configure_logs, short_hash
 
-__all__ = ["configure_logs", "short_hash"]
+__all__ = ["LogSettings", "configure_logs", "short_hash"]

@@ -219,6 +219,26 @@ TRAFFIC: Final = (
     ),
 )
 
+CONFIGURATION: Final = (
+    Instrument(
+        name="moorline.config.reloads",
+        unit="{reload}",
+        kind=Kind.COUNTER,
+        description="Times that the configuration file had changed, by what became of it.",
+        series={
+            "reloads_applied": {"moorline.config.result": "applied"},
+            "reloads_refused": {"moorline.config.result": "refused"},
+        },
+    ),
+    Instrument(
+        name="moorline.config.restart_needed",
+        unit="{setting}",
+        kind=Kind.GAUGE,
+        description="Settings that were changed, and wait for a restart.",
+        series=_one("restart_needed"),
+    ),
+)
+
 PROCESS: Final = (
     Instrument(
         name="process.cpu.time",

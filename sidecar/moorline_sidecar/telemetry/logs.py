@@ -9,12 +9,15 @@ from __future__ import annotations
 import hashlib
 import logging
 import sys
-from collections.abc import Mapping
-from typing import Final, TextIO
+from collections.abc import Callable, Mapping
+from typing import Final, TextIO, TypeAlias
 
 import msgspec
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
+
+LogSettings: TypeAlias = Callable[[str, Mapping[str, str]], None]
+"""What takes the level of the log, and what each of its lines holds; `configure_logs` is one."""
 
 _FIRST: Final = ("time", "level", "message")
 

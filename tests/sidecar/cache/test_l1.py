@@ -248,3 +248,15 @@ def test_the_l1_may_change_while_it_is_walked_through() -> None:
         l1.drop(entry.key)
 
     assert len(l1) == 0
+
+
+def test_smaller_bounds_hold_at_once_but_for_what_is_unsaved() -> None:
+    cache = L1(100, 1 << 20)
+    unsaved = an_entry("unsaved", is_unsaved=True)
+    cache.put(unsaved)
+    for number in range(99):
+        cache.put(an_entry(f"k{number}"))
+    cache.resize(10, 1 << 20)
+    assert len(cache) == 10
+    cache.resize(10, 1)
+    assert list(cache) == [unsaved]

@@ -1,11 +1,11 @@
-"""The composition of a serving process: builds everything, in order, and takes it down again."""
+"""Builds everything that serves, in order, and takes it down again."""
 
 from __future__ import annotations
 
 import asyncio
 import importlib.metadata
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -13,9 +13,15 @@ from typing import Final
 import structlog
 from msgspec import Struct, structs
 
-from moorline_sidecar.config import Address, Configuration, SecretText, Token
+from moorline_sidecar.config import (
+    Address,
+    Configuration,
+    ConfigurationSource,
+    SecretText,
+    Token,
+    Watch,
+)
 from moorline_sidecar.domain.cookies import Cookies
-from moorline_sidecar.errors import CannotListen
 from moorline_sidecar.http.administration import Administration
 from moorline_sidecar.http.api import Api
 from moorline_sidecar.http.by_cookie import ByCookie
@@ -26,10 +32,13 @@ from moorline_sidecar.http.operations import operations_application
 from moorline_sidecar.http.protocol import DataPlane
 from moorline_sidecar.http.site import Site
 from moorline_sidecar.http.traced import Traced
+from moorline_sidecar.serving.following import body_bytes, follow
+from moorline_sidecar.serving.starting import bound, first_configuration
 from moorline_sidecar.sessions.service import Sessions
 from moorline_sidecar.stores.base import SessionStore
 from moorline_sidecar.stores.opening import open_store
-from moorline_sidecar.telemetry.instruments import SESSIONS, TRAFFIC
+from moorline_sidecar.telemetry import LogSettings, configure_logs
+from moorline_sidecar.telemetry.instruments import CONFIGURATION, SESSIONS, TRAFFIC
 from moorline_sidecar.telemetry.observation import Observation
 from moorline_sidecar.telemetry.spans import never
 
@@ -45,9 +54,6 @@ IN_FLIGHT_SECONDS: Final = 4.0
 CLOSE_SECONDS: Final = 0.5
 """For the store; everything is saved, or given up, by then."""
 
-ESCAPED: Final = 4
-"""A session of `maxBytes` written in `\\u` escapes is up to three times as long, plus its frame."""
-
 log = structlog.get_logger(__name__)
 
 
@@ -60,16 +66,25 @@ class Listening(Struct, frozen=True, kw_only=True):
 
 
 async def serve(
-    configuration: Configuration, stop: asyncio.Event, announce: Callable[[Listening], None]
+    source: ConfigurationSource,
+    stop: asyncio.Event,
+    announce: Callable[[Listening], None],
+    logs: LogSettings = configure_logs,
 ) -> bool:
     """Serve until `stop` is set; `announce` is called once requests are welcome.
+
+    `logs` is told the level of the log, and what each line holds, at the start and at each change.
 
     Returns whether everything was saved at the end.
 
     Raises:
-        ConfigurationError: the store cannot be opened as it is configured.
+        ConfigurationError: there are mistakes, or the store cannot be opened as it is configured.
         CannotListen: an address cannot be had.
     """
+    configuration = await first_configuration(source, stop, logs)
+    if configuration is None:
+        return True
+    logs(configuration.log_level, {"worker": configuration.worker})
     readiness = Readiness()
     version = importlib.metadata.version("moorline-sidecar")
     observation = _observation(configuration, version)
@@ -79,24 +94,32 @@ async def serve(
         store = await stack.enter_async_context(_store(configuration))
         exposition = observation.exposition
         watched = health_application(readiness, configuration.worker, exposition)
-        with _bound("--health", configuration.health):
+        with bound("--health", configuration.health):
             health = await stack.enter_async_context(Site(watched, configuration.health))
         sessions = await stack.enter_async_context(Sessions(store, configuration.policy))
         sessions.core.availability.observe = observation.record_store_call
-        plane = await stack.enter_async_context(_data_plane(configuration, sessions, observation))
-        administration = Administration(sessions, plane, configuration.purge, version)
-        tables = ((SESSIONS, administration.readings), (TRAFFIC, partial(_readings, plane.traffic)))
+        api = _api(configuration, sessions)
+        plane = await stack.enter_async_context(_data_plane(configuration, api, observation))
+        watch = Watch(source, configuration, partial(follow, sessions, api, plane, logs))
+        administration = Administration(sessions, plane, watch, version)
+        tables = (
+            (SESSIONS, administration.readings),
+            (TRAFFIC, partial(_readings, plane.traffic)),
+            (CONFIGURATION, watch.readings),
+        )
         operations = operations_application(
             administration, _gate(configuration, configuration.ops.host)
         )
-        with _bound("--ops", configuration.ops):
+        with bound("--ops", configuration.ops):
             ops = await stack.enter_async_context(Site(operations, configuration.ops))
         async with asyncio.TaskGroup() as tasks:
             data = Address(configuration.listen.host, plane.port)
             readiness.reason = None
             announce(Listening(data=data, health=health.address, ops=ops.address))
             tasks.create_task(observation.start(tables))
+            watching = tasks.create_task(watch.keep_watching())
             await stop.wait()
+            watching.cancel()
             until = asyncio.get_running_loop().time() + configuration.shutdown_seconds
             readiness.reason = "shutting down"
             log.info("shutting down", unsaved=sessions.unsaved)
@@ -108,7 +131,9 @@ async def _shut_down(until: float, plane: DataPlane, sessions: Sessions) -> bool
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout_at(until - EXIT_SECONDS):
-            await plane.close(min(IN_FLIGHT_SECONDS, (until - loop.time()) / 2))
+            # However short the time is, a client that does not end leaves half of it for saving.
+            in_flight = max(0.0, until - EXIT_SECONDS - loop.time()) / 2
+            await plane.close(min(IN_FLIGHT_SECONDS, in_flight))
             return await sessions.close(max(0.0, until - loop.time() - SAVE_MARGIN_SECONDS))
     except TimeoutError:
         log.error("the time to shut down is over", unsaved=sessions.unsaved)  # noqa: TRY400 - expected
@@ -136,17 +161,19 @@ async def _close(store: SessionStore) -> None:
             await store.close()
 
 
-@asynccontextmanager
-async def _data_plane(
-    configuration: Configuration, sessions: Sessions, observation: Observation
-) -> AsyncIterator[DataPlane]:
-    by_cookie = ByCookie(sessions, Cookies(configuration.cookies))
-    api = Api(
+def _api(configuration: Configuration, sessions: Sessions) -> Api:
+    return Api(
         sessions,
-        by_cookie,
+        ByCookie(sessions, Cookies(configuration.cookies)),
         _gate(configuration, configuration.listen.host),
         configuration.default_context,
     )
+
+
+@asynccontextmanager
+async def _data_plane(
+    configuration: Configuration, api: Api, observation: Observation
+) -> AsyncIterator[DataPlane]:
     traces = observation.sample is not never
     limits = _limits(configuration)
     async with DataPlane(Traced(api, observation.sample) if traces else api, limits) as plane:
@@ -154,18 +181,9 @@ async def _data_plane(
         if unix is not None:
             unix.parent.mkdir(parents=True, exist_ok=True)
         where = configuration.listen if unix is None else f"{configuration.listen} or {unix}"
-        with _bound("--listen", where):
+        with bound("--listen", where):
             await plane.start([(configuration.listen.host, configuration.listen.port)], unix)
         yield plane
-
-
-@contextmanager
-def _bound(option: str, address: object) -> Iterator[None]:
-    """Tell which address could not be had."""
-    try:
-        yield
-    except OSError as error:
-        raise CannotListen(option, str(address), error.strerror or str(error)) from error
 
 
 def _gate(configuration: Configuration, *hosts: str) -> Gate:
@@ -180,7 +198,7 @@ def _limits(configuration: Configuration) -> Limits:
         head_bytes=wanted.head_bytes,
         head_fields=wanted.head_fields,
         head_s=wanted.head_seconds,
-        body_bytes=max(usual.body_bytes, ESCAPED * configuration.policy.max_session_bytes),
+        body_bytes=max(usual.body_bytes, body_bytes(configuration)),
         body_s=wanted.body_seconds,
         idle_s=wanted.idle_seconds,
         connections=wanted.connections,
