@@ -20,7 +20,7 @@ BIN := $(VENV)/bin
 # Written last when the environment is complete.
 READY := $(VENV)/.ready
 # What is checked; a folder that is not there yet is passed over.
-CODE := $(wildcard crds sidecar operator tests e2e bench)
+CODE := $(wildcard crds sidecar operator charts tests e2e bench)
 DISTRIBUTIONS := crds sidecar operator
 
 # More arguments for the command that a target runs: `make run ARGS="--listen 127.0.0.1:8080"`.
@@ -74,8 +74,9 @@ crds: $(READY) ## write the SessionCluster type for Kubernetes anew
 		charts/moorline/files/moorline.io_sessionclusters.yaml
 
 .PHONY: docs
-docs: $(READY) ## write the tables of docs/configuration.md anew
+docs: $(READY) ## write anew what is made from the code in docs/ and in the chart's README
 	$(BIN)/python -m moorline_api.reference docs/configuration.md
+	$(BIN)/python charts/readme.py
 
 # Without addresses in them, the files work with every index. The distributions of this
 # repository are installed from their folders, so they have no line there.

@@ -120,9 +120,11 @@ class Kube:
                     raise refusal(f"watch {path}", event["object"].get("code", 0), line)
                 yield event
 
-    async def create(self, kind: Kind, obj: KubeObject) -> KubeObject:
+    async def create(self, kind: Kind, obj: KubeObject, *, is_dry_run: bool = False) -> KubeObject:
+        """Create it, or in a dry run only find out whether it could be."""
         path = _path(kind, obj["metadata"].get("namespace", ""))
-        return await self._request("POST", path, body=obj)
+        query = {"dryRun": "All"} if is_dry_run else {}
+        return await self._request("POST", path, query, body=obj)
 
     async def replace(self, kind: Kind, obj: KubeObject) -> KubeObject:
         """Write an object as it was read and changed; guarded by its resourceVersion.

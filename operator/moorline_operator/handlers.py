@@ -1,0 +1,125 @@
+"""kopf's part: watching SessionClusters and their children.
+
+kopf runs in a thread and event loop of its own, because it takes the process's SIGTERM where it
+runs in the main thread. Its handlers only hand on what they see; what follows from that is
+decided elsewhere, level-triggered. No handler that would make kopf write: neither annotations
+nor finalizers.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, Final, TypeAlias
+
+import kopf
+
+from moorline_operator import naming
+from moorline_operator.kube.api import KubeObject
+from moorline_operator.kube.kinds import (
+    CONFIG_MAPS,
+    CRON_JOBS,
+    JOBS,
+    LEASES,
+    NETWORK_POLICIES,
+    POD_MONITORS,
+    SESSION_CLUSTERS,
+    Kind,
+)
+
+CHILD_KINDS: Final = (CONFIG_MAPS, CRON_JOBS, JOBS, NETWORK_POLICIES)
+
+Seen: TypeAlias = Callable[[Kind, KubeObject, bool], None]
+"""Told, in the caller's event loop, of an object of a kind; True when it is gone."""
+
+
+class Watching:
+    """kopf, watching for `seen` until `run` is cancelled.
+
+    `lease` is the name of the leader's own Lease, or "" where kopf may not see it: it is renewed
+    every few seconds, so watching it as well proves that kopf is not deaf.
+    """
+
+    def __init__(
+        self,
+        seen: Seen,
+        *,
+        namespaces: Sequence[str],
+        lease: str,
+        has_pod_monitors: bool,
+    ) -> None:
+        self._seen = seen
+        self._namespaces = tuple(namespaces)
+        self._lease = lease
+        self._kinds = (*CHILD_KINDS, *((POD_MONITORS,) if has_pod_monitors else ()))
+
+    async def run(self) -> None:
+        """Watch until cancelled.
+
+        Raises:
+            RuntimeError: kopf ended by itself, which it never should.
+        """
+        ours = asyncio.get_running_loop()
+        ended = asyncio.Event()
+        stop = threading.Event()
+
+        def hand_on(kind: Kind, obj: KubeObject, *, is_gone: bool) -> None:
+            if not stop.is_set():
+                ours.call_soon_threadsafe(self._seen, kind, obj, is_gone)
+
+        def work() -> None:
+            try:
+                asyncio.run(self._operate(hand_on, stop))
+            finally:
+                with suppress(RuntimeError):  # our loop has ended before
+                    ours.call_soon_threadsafe(ended.set)
+
+        threading.Thread(target=work, name="kopf", daemon=True).start()
+        try:
+            await ended.wait()
+            raise RuntimeError("kopf has ended by itself")
+        finally:
+            # Not waited for: it writes nothing, and the Lease is given back the sooner.
+            stop.set()
+
+    async def _operate(self, hand_on: Callable[..., None], stop: threading.Event) -> None:
+        await kopf.operator(
+            registry=self._registry(hand_on),
+            settings=self._settings(),
+            standalone=True,
+            clusterwide=not self._namespaces,
+            namespaces=self._namespaces,
+            stop_flag=stop,
+        )
+
+    def _registry(self, hand_on: Callable[..., None]) -> kopf.OperatorRegistry:
+        registry = kopf.OperatorRegistry()
+
+        @kopf.on.login(registry=registry)
+        def login(**kwargs: Any) -> kopf.ConnectionInfo | None:  # noqa: ANN401 - kopf's own
+            return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+
+        for kind in (SESSION_CLUSTERS, *self._kinds, *((LEASES,) if self._lease else ())):
+            _watch(registry, kind, hand_on)
+        return registry
+
+    def _settings(self) -> kopf.OperatorSettings:
+        settings = kopf.OperatorSettings()
+        # What is watched is known: no looking around for kinds and namespaces, no Events.
+        settings.scanning.disabled = True
+        settings.posting.enabled = False
+        settings.watching.chunk_size = 500
+        for kind in self._kinds:
+            settings.watching.label_selectors[kind.plural] = (
+                f"{naming.MANAGED_BY}={naming.MANAGER},{naming.SESSION_CLUSTER}"
+            )
+        settings.watching.field_selectors[LEASES.plural] = f"metadata.name={self._lease}"
+        return settings
+
+
+def _watch(registry: kopf.OperatorRegistry, kind: Kind, hand_on: Callable[..., None]) -> None:
+    group, _, version = kind.api_version.rpartition("/")
+
+    @kopf.on.event(group, version, kind.plural, registry=registry)
+    def see(event: kopf.RawEvent, **_: object) -> None:
+        hand_on(kind, dict(event["object"]), is_gone=event["type"] == "DELETED")

@@ -1,0 +1,187 @@
+"""What only the leader does: children, worker names, status, certificates."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Final
+
+import structlog
+
+from moorline_operator import naming
+from moorline_operator.errors import Expired, KubeError, NotFound
+from moorline_operator.handlers import CHILD_KINDS, Watching
+from moorline_operator.kube.api import Kube, KubeObject
+from moorline_operator.kube.kinds import LEASES, POD_MONITORS, PODS, SESSION_CLUSTERS, Kind
+from moorline_operator.kube.reflector import Reflector
+from moorline_operator.picture import ClusterKey, Picture, Pods
+from moorline_operator.pods import PodRecord
+from moorline_operator.reconcile import Reconciler
+from moorline_operator.recorder import Recorder
+from moorline_operator.settings import Identity, Settings
+from moorline_operator.telemetry import Telemetry, Values
+from moorline_operator.workers.namer import Namer
+from moorline_operator.workqueue import WorkQueue
+
+RECONCILERS: Final = 8
+"""How many SessionClusters are looked at at a time."""
+
+GATHER_SECONDS: Final = 0.5
+"""Changes of pods are looked at together: a rollout changes hundreds within seconds."""
+
+RESYNC_SECONDS: Final = 600.0
+"""Everything is read and looked at anew this often, should a watch ever have missed something."""
+
+_log = structlog.get_logger()
+
+
+class Leader:
+    """One term of leadership."""
+
+    def __init__(
+        self, kube: Kube, settings: Settings, identity: Identity, telemetry: Telemetry
+    ) -> None:
+        self._kube = kube
+        self._settings = settings
+        self._identity = identity
+        self._telemetry = telemetry
+        self._namespaces = settings.watch_namespaces or ("",)
+        self._picture = Picture()
+        self._queue: WorkQueue[ClusterKey] = WorkQueue()
+        self._pods = Pods(self._pod_seen, self._pod_gone)
+        recorder = Recorder(kube, instance=identity.pod, now=lambda: datetime.now(UTC))
+        self._reconciler = Reconciler(
+            kube,
+            settings.injection,
+            picture=self._picture,
+            pods=self._pods,
+            recorder=recorder,
+            on_ready=self._cluster_ready,
+        )
+        self._namer = Namer(kube, self._reconciler, telemetry)
+        self._reflectors = [
+            Reflector(kube, PODS, self._pods, namespace=namespace, labels=naming.CLUSTER)
+            for namespace in self._namespaces
+        ]
+        # kopf may watch the operator's own Lease only where it may watch its namespace.
+        sees_lease = "" in self._namespaces or identity.namespace in self._namespaces
+        self._lease = settings.election.lease if sees_lease else ""
+        self._heard = monotonic()
+
+    def silences(self) -> Iterator[tuple[str, float]]:
+        """Each watch, and the seconds since anything was heard of it."""
+        if self._lease:
+            yield "kopf", monotonic() - self._heard
+        for reflector in self._reflectors:
+            yield "pods", reflector.silence_seconds
+
+    def workers(self) -> Values:
+        for (namespace, cluster), counts in self._reconciler.workers.items():
+            for state, count in counts.items():
+                yield count, {"namespace": namespace, "cluster": cluster, "state": state}
+
+    def queue(self) -> Values:
+        yield len(self._queue), {}
+
+    async def run(self) -> None:
+        """Lead until cancelled.
+
+        Raises:
+            KubeError: what there is could not be listed at the start.
+            ExceptionGroup: of what any part raised; the others are cancelled then.
+        """
+        watching = Watching(
+            self._seen,
+            namespaces=self._settings.watch_namespaces,
+            lease=self._lease,
+            has_pod_monitors=await self._has_pod_monitors(),
+        )
+        # Before any pod: who has a name keeps it.
+        self._namer.start([lease async for lease in self._all(LEASES, naming.CLUSTER)])
+        self._heard = monotonic()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(watching.run())
+            for reflector in self._reflectors:
+                tasks.create_task(reflector.run())
+            tasks.create_task(self._name())
+            tasks.create_task(self._resync())
+            for _ in range(RECONCILERS):
+                tasks.create_task(self._work())
+
+    def _seen(self, kind: Kind, obj: KubeObject, is_gone: bool) -> None:  # noqa: FBT001 - kopf's word
+        if kind is LEASES:
+            self._heard = monotonic()
+            return
+        note = self._picture.forget if is_gone else self._picture.see
+        key = note(kind, obj)
+        if key is not None:
+            self._queue.add(key)
+
+    def _pod_seen(self, record: PodRecord) -> None:
+        self._namer.pod_seen(record)
+        self._queue.add((record.namespace, record.cluster), GATHER_SECONDS)
+
+    def _pod_gone(self, record: PodRecord) -> None:
+        self._namer.pod_gone(record)
+        self._queue.add((record.namespace, record.cluster), GATHER_SECONDS)
+
+    def _cluster_ready(self, namespace: str, cluster: str) -> None:
+        self._namer.cluster_changed(namespace, cluster)
+
+    async def _name(self) -> None:
+        """Name pods, once all that there are are known."""
+        for reflector in self._reflectors:
+            await reflector.synced()
+        await self._namer.run()
+
+    async def _work(self) -> None:
+        while True:
+            key = await self._queue.take()
+            begun = monotonic()
+            try:
+                again = await self._reconciler.reconcile(key)
+            except KubeError as error:
+                after = self._queue.failed(key)
+                self._telemetry.reconciled(monotonic() - begun, is_good=False)
+                _log.warning(
+                    "not all is as it should be",
+                    namespace=key[0],
+                    cluster=key[1],
+                    reason=str(error),
+                    again_seconds=after,
+                )
+                continue
+            self._telemetry.reconciled(monotonic() - begun, is_good=True)
+            self._queue.finished(key)
+            if again is not None:
+                self._queue.add(key, again)
+
+    async def _resync(self) -> None:
+        while True:
+            await asyncio.sleep(RESYNC_SECONDS)
+            try:
+                await self._read_anew()
+            except KubeError as error:
+                _log.warning("cannot read everything anew", reason=str(error))
+            for key in self._picture.clusters():
+                self._queue.add(key)
+
+    async def _read_anew(self) -> None:
+        labels = f"{naming.MANAGED_BY}={naming.MANAGER},{naming.SESSION_CLUSTER}"
+        kinds = {SESSION_CLUSTERS: "", **dict.fromkeys(CHILD_KINDS, labels)}
+        for kind, selector in kinds.items():
+            self._picture.replace(kind, [obj async for obj in self._all(kind, selector)])
+
+    async def _all(self, kind: Kind, labels: str) -> AsyncIterator[KubeObject]:
+        for namespace in self._namespaces:
+            async for page in self._kube.pages(kind, namespace, labels=labels):
+                for obj in page["items"]:
+                    yield obj
+
+    async def _has_pod_monitors(self) -> bool:
+        try:
+            async for _ in self._kube.pages(POD_MONITORS, self._namespaces[0], limit=1):
+                break
+        except (NotFound, Expired):
+            return False
+        return True

@@ -1,0 +1,147 @@
+"""The status tells what is so, and turns green by itself; nobody who reads it needs a log."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from moorline_operator import naming
+from moorline_operator.kube.api import Kube
+from moorline_operator.kube.kinds import EVENTS, JOBS, SECRETS, SESSION_CLUSTERS
+
+from tests.operator.installation import Installation
+from tests.operator.kubelet import running_tasks
+from tests.operator.watching import condition, eventually, everything, until_reason
+from tests.operator.workloads import (
+    DEPLOYMENTS,
+    a_secret,
+    a_session_cluster,
+    a_workload,
+    with_mongodb,
+)
+
+pytestmark = pytest.mark.usefixtures("operator")
+
+
+async def annotate(kube: Kube, namespace: str, name: str, value: str) -> None:
+    cluster = await kube.get(SESSION_CLUSTERS, namespace, "shop")
+    annotations = {**cluster["metadata"].get("annotations", {}), name: value}
+    operations = [{"op": "add", "path": "/metadata/annotations", "value": annotations}]
+    await kube.json_patch(SESSION_CLUSTERS, namespace, "shop", operations)
+
+
+async def status(kube: Kube, namespace: str) -> dict[str, Any]:
+    found: dict[str, Any] = (await kube.get(SESSION_CLUSTERS, namespace, "shop")).get("status", {})
+    return found
+
+
+async def test_a_missing_secret_is_named_and_a_repaired_one_turns_the_status_green(
+    kube: Kube, namespace: str, mongo_uri: str, tmp_path: Path
+) -> None:
+    async with running_tasks(kube, namespace, tmp_path) as ran:
+        await kube.create(SESSION_CLUSTERS, a_session_cluster(namespace, spec=with_mongodb()))
+        told = await until_reason(kube, namespace, "shop", "BackendReady", "SecretNotFound")
+        assert "shop-mongodb" in told["message"]
+        assert (await condition(kube, namespace, "shop", "Ready"))["status"] == "False"
+        await kube.create(SECRETS, a_secret(namespace, mongo_uri))
+        # It is checked again by itself within half a minute; who cannot wait says so.
+        await annotate(kube, namespace, naming.CHECK_NOW, "1")
+        await until_reason(kube, namespace, "shop", "BackendReady", "Ready")
+        await until_reason(kube, namespace, "shop", "Ready", "AllReady")
+        assert set(ran) == {"check"}
+        assert len(await everything(kube, JOBS, namespace, f"{naming.TASK}=check")) == 1
+    reasons = {event["reason"] for event in await everything(kube, EVENTS, namespace)}
+    assert {"BackendUnreachable", "BackendRecovered"} <= reasons
+
+
+async def test_a_purge_that_was_asked_for_tells_its_numbers(
+    kube: Kube, namespace: str, mongo_uri: str, tmp_path: Path
+) -> None:
+    await kube.create(SECRETS, a_secret(namespace, mongo_uri))
+    async with running_tasks(kube, namespace, tmp_path):
+        await kube.create(SESSION_CLUSTERS, a_session_cluster(namespace, spec=with_mongodb()))
+        await until_reason(kube, namespace, "shop", "BackendReady", "Ready")
+        await annotate(kube, namespace, naming.PURGE_NOW, "now")
+        told = await until_reason(kube, namespace, "shop", "PurgeHealthy", "LastRunSucceeded")
+        assert told["status"] == "True"
+    purge = (await status(kube, namespace))["purge"]
+    assert purge["handledToken"] == "now"
+    assert purge["lastRun"] == purge["lastSuccess"]
+    assert (purge["invalidDeleted"], purge["validDeleted"]) == (0, 0)
+    assert len(await everything(kube, JOBS, namespace, f"{naming.TASK}=purge")) == 1
+
+
+async def test_a_purge_that_fails_says_why(
+    kube: Kube, namespace: str, mongo_uri: str, tmp_path: Path
+) -> None:
+    await kube.create(SECRETS, a_secret(namespace, mongo_uri))
+    async with running_tasks(kube, namespace, tmp_path):
+        await kube.create(SESSION_CLUSTERS, a_session_cluster(namespace, spec=with_mongodb()))
+        await until_reason(kube, namespace, "shop", "BackendReady", "Ready")
+        # A mistake, so that it is not tried again.
+        stale = a_secret(namespace, f"{mongo_uri}?readPreference=secondary")
+        await kube.apply(SECRETS, stale)
+        await annotate(kube, namespace, naming.PURGE_NOW, "now")
+
+        async def has_failed() -> bool:
+            return (await condition(kube, namespace, "shop", "PurgeHealthy"))["status"] == "False"
+
+        await eventually(has_failed, lambda: "PurgeHealthy does not turn False")
+    told = await condition(kube, namespace, "shop", "PurgeHealthy")
+    assert "readPreference" in told["message"]
+    # What is served does not depend on it.
+    assert (await condition(kube, namespace, "shop", "Ready"))["status"] == "True"
+
+
+async def test_an_older_sidecar_is_told_of_with_the_command_that_renews_it(
+    kube: Kube, namespace: str
+) -> None:
+    await kube.create(SESSION_CLUSTERS, a_session_cluster(namespace))
+    await kube.create(DEPLOYMENTS, a_workload(DEPLOYMENTS, namespace, replicas=2))
+    await until_reason(kube, namespace, "shop", "SidecarsUpToDate", "UpToDate")
+    operations = [{"op": "replace", "path": "/spec/sidecar/image", "value": "example/newer:2"}]
+
+    async def has_pods() -> bool:
+        found = (await status(kube, namespace)).get("workers", {})
+        return bool(found.get("named") == 2)
+
+    await eventually(has_pods, lambda: "the pods are not named")
+    await kube.json_patch(SESSION_CLUSTERS, namespace, "shop", operations)
+    told = await until_reason(kube, namespace, "shop", "SidecarsUpToDate", "RestartRequired")
+    assert f"kubectl -n {namespace} rollout restart deployment/web" in told["message"]
+    found = await status(kube, namespace)
+    assert found["workers"]["outdated"] == 2
+    assert found["sidecarImage"] == "example/newer:2"
+
+
+async def test_one_quiet_minute_writes_nothing_but_the_leader_s_lease(
+    operator: Installation, kube: Kube, namespace: str
+) -> None:
+    await kube.create(SESSION_CLUSTERS, a_session_cluster(namespace))
+    await kube.create(DEPLOYMENTS, a_workload(DEPLOYMENTS, namespace, replicas=2))
+    await until_reason(kube, namespace, "shop", "WorkersReady", "NotReady")
+    settled = len(await _writes(operator))
+
+    async def is_settled() -> bool:
+        nonlocal settled
+        await asyncio.sleep(5)
+        before, settled = settled, len(await _writes(operator))
+        return before == settled
+
+    await eventually(is_settled, lambda: "the operator does not come to rest")
+    requests = len(await asyncio.to_thread(operator.control_plane.audit))
+    await asyncio.sleep(60)
+    assert len(await _writes(operator)) == settled
+    assert len(await asyncio.to_thread(operator.control_plane.audit)) > requests
+
+
+async def _writes(operator: Installation) -> list[dict[str, Any]]:
+    """What the operator's account wrote so far, but for the leader's Lease."""
+    audit = await asyncio.to_thread(operator.control_plane.audit)
+    return [
+        entry
+        for entry in audit
+        if entry["user"]["username"] == operator.account
+        and entry["verb"] not in ("get", "list", "watch")
+        and entry.get("objectRef", {}).get("name") != operator.lease
+    ]
