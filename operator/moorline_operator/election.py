@@ -26,8 +26,8 @@ from moorline_operator.errors import (
     AlreadyExists,
     Conflict,
     KubeError,
+    LeadershipLost,
     NotFound,
-    OperatorError,
 )
 from moorline_operator.kube.api import KubeObject
 from moorline_operator.kube.kinds import LEASES, Kind
@@ -36,10 +36,6 @@ from moorline_operator.settings import ElectionSettings, seconds
 _NEVER: Final = -math.inf
 
 _log = structlog.get_logger()
-
-
-class LeadershipLost(OperatorError):
-    """This process may be one of two leaders: nothing more must be written, it has to end."""
 
 
 class Api(Protocol):

@@ -27,6 +27,10 @@ class ConfigurationError(OperatorError):
         super().__init__("; ".join(self.mistakes))
 
 
+class LeadershipLost(OperatorError):
+    """This process may be one of two leaders: nothing more must be written, it has to end."""
+
+
 class KubeError(OperatorError):
     """The API server's refusal: `action` is what was tried, `detail` its sentence."""
 

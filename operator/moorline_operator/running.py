@@ -16,7 +16,7 @@ from moorline_operator.certificates import (
     published_bundle,
 )
 from moorline_operator.clusters import Clusters
-from moorline_operator.election import Elector, Terms, new_identity
+from moorline_operator.election import Elector, new_identity, terms
 from moorline_operator.errors import KubeError
 from moorline_operator.health import health_application
 from moorline_operator.kube.api import Kube, KubeObject
@@ -66,14 +66,9 @@ class Replica:
             settings.webhook.host,
             settings.webhook.port,
         )
-        terms = Terms(
-            namespace=identity.namespace,
-            lease=settings.election.lease,
-            duration=seconds(settings.election.duration),
-            renew_deadline=seconds(settings.election.renew_deadline),
-            retry=seconds(settings.election.retry),
+        self._elector = Elector(
+            kube, terms(settings.election, identity.namespace), new_identity(identity.pod)
         )
-        self._elector = Elector(kube, terms, new_identity(identity.pod))
         self._leader: Leader | None = None
         self._fault: str | None = "the certificate was not proven yet"
 

@@ -5,7 +5,11 @@ due times.
 """
 
 import asyncio
+import heapq
+import itertools
+import math
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from time import monotonic
 from typing import Final, Generic, TypeVar
 
@@ -16,11 +20,18 @@ LONGEST_RETRY_SECONDS: Final = 120.0
 
 
 class WorkQueue(Generic[K]):
-    """Keys and when they are due; one that comes again while it is worked on waits for the end."""
+    """Keys and when they are due; one that comes again while it is worked on waits for the end.
+
+    Each operation takes O(log n) of the keys that wait.
+    """
 
     def __init__(self, now: Callable[[], float] = monotonic) -> None:
         self._now = now
         self._due: dict[K, float] = {}
+        # By due time; an entry whose time is not the key's own any more is passed over. The
+        # number keeps the order of what is due at once, and keys from being compared.
+        self._heap: list[tuple[float, int, K]] = []
+        self._numbers = itertools.count()
         self._working: set[K] = set()
         self._failures: dict[K, int] = {}
         self._changed = asyncio.Event()
@@ -31,20 +42,22 @@ class WorkQueue(Generic[K]):
     def add(self, key: K, after_seconds: float = 0.0) -> None:
         """Make the key due then, or earlier if it already was to be."""
         due = self._now() + after_seconds
-        self._due[key] = min(self._due.get(key, due), due)
-        self._changed.set()
+        if due < self._due.get(key, math.inf):
+            self._due[key] = due
+            if key not in self._working:
+                self._push(key)
 
     async def take(self) -> K:
         """The next key that is due, and not worked on; `finished` gives it back."""
         while True:
             self._changed.clear()
-            ready = [(due, key) for key, due in self._due.items() if key not in self._working]
-            due, key = min(ready, key=lambda pair: pair[0], default=(None, None))
-            if due is not None and key is not None and due <= self._now():
+            due = self._next_due()
+            if due <= self._now():
+                _, _, key = heapq.heappop(self._heap)
                 del self._due[key]
                 self._working.add(key)
                 return key
-            await self._until_changed(None if due is None else due - self._now())
+            await self._until_changed(None if due == math.inf else due - self._now())
 
     def finished(self, key: K) -> None:
         self._failures.pop(key, None)
@@ -58,13 +71,25 @@ class WorkQueue(Generic[K]):
         self._give_back(key)
         return after
 
-    def _give_back(self, key: K) -> None:
-        self._working.discard(key)
+    def _push(self, key: K) -> None:
+        heapq.heappush(self._heap, (self._due[key], next(self._numbers), key))
         self._changed.set()
 
+    def _next_due(self) -> float:
+        """When the first key of the heap is due that waits at that time; `inf` without one."""
+        while self._heap:
+            due, _, key = self._heap[0]
+            if self._due.get(key) == due and key not in self._working:
+                return due
+            heapq.heappop(self._heap)
+        return math.inf
+
+    def _give_back(self, key: K) -> None:
+        self._working.discard(key)
+        if key in self._due:
+            self._push(key)
+
     async def _until_changed(self, at_most_seconds: float | None) -> None:
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(at_most_seconds):
                 await self._changed.wait()
-        except TimeoutError:
-            pass

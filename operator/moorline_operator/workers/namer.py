@@ -15,7 +15,7 @@ from typing import Final, Protocol, TypeAlias
 
 import structlog
 
-from moorline_operator.errors import Forbidden, Invalid, KubeError, NotFound
+from moorline_operator.errors import Forbidden, Invalid, KubeError, NamespaceEnding, NotFound
 from moorline_operator.kube.api import KubeObject
 from moorline_operator.pods import PodRecord
 from moorline_operator.workers.claims import (
@@ -176,6 +176,9 @@ class Namer:
                 if pod is not None:
                     await self._settle(pod)
                     self._succeeded(pod)
+            except NamespaceEnding:
+                # The pod goes with it.
+                continue
             except KubeError as error:
                 if pod is not None:
                     self._queue.add(uid, self._failed(pod, error))

@@ -11,7 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from moorline_operator.election import Elector, LeadershipLost, Terms, elapsed
+from moorline_operator.election import Elector, Terms, elapsed
+from moorline_operator.errors import LeadershipLost
 from moorline_operator.kube.api import connected
 
 LEASE: Final = "moorline-operator"

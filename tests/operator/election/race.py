@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import pairwise
 
-from moorline_operator.election import Elector, LeadershipLost, Terms
-from moorline_operator.errors import Unavailable
+from moorline_operator.election import Elector, Terms
+from moorline_operator.errors import LeadershipLost, Unavailable
 from moorline_operator.kube.api import KubeObject
 from moorline_operator.kube.kinds import LEASES, Kind
 

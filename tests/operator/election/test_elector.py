@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator
 import pytest
 from moorline_operator.election import (
     Elector,
-    LeadershipLost,
     elapsed,
     new_identity,
     terms,
 )
+from moorline_operator.errors import LeadershipLost
 from moorline_operator.kube.kinds import LEASES, Kind
 from moorline_operator.settings import ElectionSettings
 
