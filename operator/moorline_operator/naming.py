@@ -34,6 +34,15 @@ TASK: Final = "moorline.io/task"
 PURGE_TASK: Final = "purge"
 CHECK_TASK: Final = "check"
 
+CHECKED: Final = "moorline.io/checked"
+"""Annotation of a check's Job: the fingerprint of what it checks."""
+
+ATTEMPT: Final = "moorline.io/attempt"
+"""Annotation of a check's Job: how many of the same fingerprint were before it."""
+
+HEALTH_PORT: Final = "moorline-health"
+"""The name of the sidecar's port with its probes and metrics."""
+
 PURGE_NOW: Final = "moorline.io/purge-now"
 """Annotation of a SessionCluster: a token; a new one runs a purge at once."""
 

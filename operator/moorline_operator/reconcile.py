@@ -16,12 +16,12 @@ from moorline_api.status import SessionClusterStatus
 from moorline_operator import naming
 from moorline_operator.apply import Applier
 from moorline_operator.cluster import Cluster, cluster_of
+from moorline_operator.container import image_of
 from moorline_operator.desired import (
     Child,
     check_fingerprint,
     check_job,
     desired_objects,
-    image_of,
     purge_job,
 )
 from moorline_operator.errors import (

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -181,6 +182,15 @@ class Installation:
         ports = {replica.port for replica in self.replicas if replica.is_running}
         wait_until(lambda: ports <= self.balancer.ready, f"not ready:\n{self.logs()[-4000:]}")
 
+    def metrics(self) -> dict[str, float]:
+        """The metrics of the leader, by name and labels as Prometheus has them."""
+        with urllib.request.urlopen(
+            f"http://127.0.0.1:{self.leader().health_port}/metrics", timeout=5
+        ) as answer:
+            lines = answer.read().decode().splitlines()
+        pairs = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+        return {name: float(value) for name, value in pairs}
+
     def leader(self) -> Replica:
         """The replica that holds the Lease."""
         found: list[Replica] = []
@@ -227,12 +237,12 @@ class Installation:
 
 
 @contextlib.contextmanager
-def installed(control_plane: ControlPlane, folder: Path) -> Iterator[Installation]:
-    """The chart with its default values; the type is there already."""
+def installed(control_plane: ControlPlane, folder: Path, *values: str) -> Iterator[Installation]:
+    """The chart with its default values but for these; the type is there already."""
     where = ("--namespace", NAMESPACE)
     control_plane.helm(
         *("install", RELEASE, str(CHART), *where, "--create-namespace"),
-        *("--set", "crds.enabled=false"),
+        *("--set", ",".join(("crds.enabled=false", *values))),
     )
     try:
         yield Installation(control_plane, folder)

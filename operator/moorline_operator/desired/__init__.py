@@ -8,13 +8,11 @@ from moorline_operator.desired.check_job import check_fingerprint, check_job
 from moorline_operator.desired.child import Child
 from moorline_operator.desired.objects import desired_objects
 from moorline_operator.desired.purge_job import purge_job
-from moorline_operator.desired.task_pod import image_of
 
 __all__ = [
     "Child",
     "check_fingerprint",
     "check_job",
     "desired_objects",
-    "image_of",
     "purge_job",
 ]

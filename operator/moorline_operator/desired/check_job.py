@@ -10,16 +10,11 @@ import msgspec
 
 from moorline_operator import naming
 from moorline_operator.cluster import Cluster
+from moorline_operator.container import image_of
 from moorline_operator.desired.child import KubeObject, child, labels
-from moorline_operator.desired.task_pod import image_of, task_pod
+from moorline_operator.desired.task_pod import task_pod
 from moorline_operator.kube.kinds import JOBS
 from moorline_operator.settings import InjectionSettings
-
-CHECKED: Final = "moorline.io/checked"
-"""Annotation of a check's Job: the fingerprint of what it checks."""
-
-ATTEMPT: Final = "moorline.io/attempt"
-"""Annotation of a check's Job: how many of the same fingerprint were before it."""
 
 DEADLINE_SECONDS: Final = 120
 """The image may have to be pulled; the check itself takes at most half a minute."""
@@ -38,7 +33,7 @@ def check_job(
     name = naming.check_job(cluster.name, f"{fingerprint}/{attempt}")
     job = child(JOBS, cluster, name, spec=spec).obj
     job["metadata"]["labels"] = labels(cluster, naming.CHECK_TASK)
-    job["metadata"]["annotations"] = {CHECKED: fingerprint, ATTEMPT: str(attempt)}
+    job["metadata"]["annotations"] = {naming.CHECKED: fingerprint, naming.ATTEMPT: str(attempt)}
     return job
 
 

@@ -1,20 +1,15 @@
 """The PodMonitor of the Prometheus Operator, which scrapes the sidecars."""
 
-from typing import Final
-
 from moorline_operator import naming
 from moorline_operator.cluster import Cluster
 from moorline_operator.desired.child import Child, child
 from moorline_operator.kube.kinds import POD_MONITORS
-
-HEALTH_PORT: Final = "moorline-health"
-"""The name of the sidecar's health port. By number only newer versions can scrape."""
 
 
 def pod_monitor(cluster: Cluster) -> Child:
     spec = {
         "selector": {"matchLabels": {naming.CLUSTER: cluster.name}},
         "podTargetLabels": [naming.CLUSTER, naming.WORKER],
-        "podMetricsEndpoints": [{"port": HEALTH_PORT, "path": "/metrics"}],
+        "podMetricsEndpoints": [{"port": naming.HEALTH_PORT, "path": "/metrics"}],
     }
     return child(POD_MONITORS, cluster, naming.pod_monitor(cluster.name), spec=spec)

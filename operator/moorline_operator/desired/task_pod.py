@@ -7,32 +7,25 @@ is owned, and so repaired.
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from moorline_api.backends import BackendSpec
-from moorline_api.base import SecretKeyRef
-
 from moorline_operator import naming
 from moorline_operator.cluster import Cluster
+from moorline_operator.container import (
+    BACKEND_FOLDER,
+    BACKEND_VOLUME,
+    CONFIG_FOLDER,
+    CONFIG_VOLUME,
+    image_of,
+    restricted,
+    variables_of,
+    volumes_of,
+)
 from moorline_operator.desired.child import KubeObject, labels
 from moorline_operator.desired.quantities import canonical
 from moorline_operator.settings import InjectionSettings
 
-CONFIG_FOLDER: Final = "/etc/moorline"
-SECRET_FOLDER: Final = "/etc/moorline-backend"  # noqa: S105 - a path
 RESULT_FILE: Final = "/dev/termination-log"
 WRONG_CONFIGURATION: Final = 2
 """The exit code of the sidecar that trying again does not change."""
-
-
-def image_of(cluster: Cluster, settings: InjectionSettings) -> str:
-    """The sidecar's image: the SessionCluster's, else the operator's."""
-    return cluster.spec.sidecar.image or settings.image
-
-
-def secret_of(backend: BackendSpec) -> SecretKeyRef | None:
-    """The connection Secret of whichever type the backend is."""
-    member = getattr(backend, backend.type.member)
-    found: SecretKeyRef | None = getattr(member, "connection_secret_ref", None)
-    return found
 
 
 def task_pod(
@@ -49,7 +42,7 @@ def task_pod(
             "hostNetwork": False,
             "nodeSelector": {"kubernetes.io/os": "linux"},
             "containers": [_container(cluster, settings, task, arguments)],
-            "volumes": _volumes(cluster),
+            "volumes": volumes_of(cluster),
         },
     }
 
@@ -71,47 +64,21 @@ def _container(
         terminationMessagePath=RESULT_FILE,
         # Not the end of the log: it may tell more than those who read a status should know.
         terminationMessagePolicy="File",
-        securityContext=_security(settings.run_as_user),
+        securityContext=restricted(settings.run_as_user),
         volumeMounts=_mounts(cluster),
     )
 
 
-def _security(user: int | None) -> KubeObject:
-    """Pod Security's profile `restricted`, and a file system that nothing is written to."""
-    context = {
-        "allowPrivilegeEscalation": False,
-        "capabilities": {"drop": ["ALL"]},
-        "privileged": False,
-        "readOnlyRootFilesystem": True,
-        "runAsNonRoot": True,
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }
-    return context if user is None else {**context, "runAsUser": user}
-
-
 def _environment(cluster: Cluster) -> list[KubeObject]:
-    values = {"MOORLINE_CLUSTER": cluster.name}
-    if secret_of(cluster.spec.backend) is not None:
-        values["MOORLINE_BACKEND_URI_FILE"] = SECRET_FOLDER
-    return [{"name": name, "value": value} for name, value in values.items()]
-
-
-def _volumes(cluster: Cluster) -> list[KubeObject]:
-    # Optional: of what is missing the task itself tells, where a pod would be stuck in mounting.
-    config = {"name": naming.config_map(cluster.name), "optional": True}
-    volumes: list[KubeObject] = [{"name": "moorline-config", "configMap": config}]
-    secret = secret_of(cluster.spec.backend)
-    if secret is not None:
-        source = {"secretName": secret.name, "optional": True}
-        volumes.append({"name": "moorline-backend", "secret": source})
-    return volumes
+    return [{"name": name, "value": value} for name, value in variables_of(cluster).items()]
 
 
 def _mounts(cluster: Cluster) -> list[KubeObject]:
-    mounts = [{"name": "moorline-config", "mountPath": CONFIG_FOLDER, "readOnly": True}]
-    if secret_of(cluster.spec.backend) is not None:
-        mounts.append({"name": "moorline-backend", "mountPath": SECRET_FOLDER, "readOnly": True})
-    return mounts
+    folders = {CONFIG_VOLUME: CONFIG_FOLDER, BACKEND_VOLUME: BACKEND_FOLDER}
+    return [
+        {"name": volume["name"], "mountPath": folders[volume["name"]], "readOnly": True}
+        for volume in volumes_of(cluster)
+    ]
 
 
 def _quantities(values: Mapping[str, int | str]) -> dict[str, str]:

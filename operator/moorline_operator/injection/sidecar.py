@@ -7,22 +7,16 @@ while the application still needs its sessions.
 from collections.abc import Mapping
 from typing import Any, Final
 
-from moorline_api.base import SecretKeyRef
 from moorline_api.operations import SidecarSpec
 
 from moorline_operator import naming
 from moorline_operator.cluster import Cluster
+from moorline_operator.container import image_of, restricted, variables_of
 from moorline_operator.injection.offer import SOCKET, SOCKET_VOLUME, TOKEN_FILE
-from moorline_operator.injection.volumes import (
-    BACKEND_FOLDER,
-    FOLDERS,
-    connection_secret,
-    volumes_of,
-)
+from moorline_operator.injection.volumes import FOLDERS, volumes_of
 from moorline_operator.settings import InjectionSettings
 
 DATA_PORT: Final = "moorline-data"
-HEALTH_PORT: Final = "moorline-health"
 OPS_PORT: Final = "moorline-ops"
 
 GRACE_SECONDS: Final = 30
@@ -36,7 +30,7 @@ def ports_of(sidecar: SidecarSpec) -> dict[str, int]:
     """The ports it listens on, by the names that they have in the container."""
     return {
         DATA_PORT: sidecar.port,
-        HEALTH_PORT: sidecar.health_port,
+        naming.HEALTH_PORT: sidecar.health_port,
         OPS_PORT: sidecar.ops_port,
     }
 
@@ -58,7 +52,7 @@ def sidecar_of(
     optional = {"imagePullPolicy": settings.pull_policy} if settings.pull_policy else {}
     return {
         "name": naming.CONTAINER,
-        "image": sidecar.image or settings.image,
+        "image": image_of(cluster, settings),
         **optional,
         "args": ["serve", *_health_address(sidecar.health_port)],
         "restartPolicy": "Always",
@@ -71,7 +65,7 @@ def sidecar_of(
             "requests": dict(sidecar.resources.requests),
             "limits": dict(sidecar.resources.limits),
         },
-        "securityContext": _security(settings.run_as_user),
+        "securityContext": restricted(settings.run_as_user),
         # Wrong configuration is told on stderr: with this it shows in the pod's status.
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [_mount(volume["name"]) for volume in volumes_of(cluster)],
@@ -85,7 +79,7 @@ def _health_address(port: int) -> list[str]:
 
 
 def _environment(cluster: Cluster, shutdown_seconds: int) -> list[dict[str, Any]]:
-    spec = cluster.spec
+    sidecar = cluster.spec.sidecar
     facts = [
         _field("MOORLINE_WORKER", f"metadata.labels['{naming.WORKER}']"),
         _field("MOORLINE_POD", "metadata.name"),
@@ -93,18 +87,15 @@ def _environment(cluster: Cluster, shutdown_seconds: int) -> list[dict[str, Any]
         _field("MOORLINE_NODE", "spec.nodeName"),
     ]
     values = {
+        **variables_of(cluster),
         # Read by OpenTelemetry; the kubelet fills in the variables above.
         "OTEL_RESOURCE_ATTRIBUTES": "k8s.pod.name=$(MOORLINE_POD),"
         "k8s.namespace.name=$(MOORLINE_NAMESPACE),k8s.node.name=$(MOORLINE_NODE)",
-        "MOORLINE_CLUSTER": cluster.name,
         "MOORLINE_SHUTDOWN_SECONDS": str(shutdown_seconds),
     }
-    secret: SecretKeyRef | None = connection_secret(spec.backend)
-    if secret is not None:
-        values["MOORLINE_BACKEND_URI_FILE"] = BACKEND_FOLDER
-    if spec.sidecar.token_secret_ref is not None:
+    if sidecar.token_secret_ref is not None:
         values["MOORLINE_TOKEN_FILE"] = TOKEN_FILE
-    if spec.sidecar.socket:
+    if sidecar.socket:
         values["MOORLINE_SOCKET"] = SOCKET
     return facts + [{"name": name, "value": value} for name, value in values.items()]
 
@@ -130,20 +121,6 @@ def _probes(port: int) -> dict[str, Any]:
         # A minute: a restart loses what is not saved yet, so it has to be worth it.
         "livenessProbe": probe("/healthz", 10, 5, 6),
     }
-
-
-def _security(user: int | None) -> dict[str, Any]:
-    """Pod Security's profile `restricted`, on the container: the pod is the application's."""
-    context: dict[str, Any] = {
-        "allowPrivilegeEscalation": False,
-        "capabilities": {"drop": ["ALL"]},
-        "privileged": False,
-        "readOnlyRootFilesystem": True,
-        "runAsNonRoot": True,
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }
-    # The group as well: the pod may ask for a group that only makes sense to the application.
-    return context if user is None else {**context, "runAsUser": user, "runAsGroup": user}
 
 
 def _mount(volume: str) -> dict[str, Any]:

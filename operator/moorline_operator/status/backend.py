@@ -13,7 +13,7 @@ from moorline_api.model import SessionClusterSpec
 from moorline_api.status import Condition, ConditionStatus
 
 from moorline_operator import naming
-from moorline_operator.desired.task_pod import secret_of
+from moorline_operator.container import connection_secret
 from moorline_operator.status.checks import is_good, last_ended, running
 from moorline_operator.status.facts import (
     CheckOutcome,
@@ -95,7 +95,7 @@ def _failed(
             return _timed_out(observed, before)
         return _told_nothing(observed, job)
     reason = outcome.reason
-    secret = secret_of(backend)
+    secret = connection_secret(backend)
     if reason in ("SecretNotFound", "SecretKeyMissing") and secret is not None:
         return bad(reason, _secret_message(observed, secret, reason))
     if reason == "InvalidConfiguration" and secret is None:

@@ -9,7 +9,6 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from moorline_operator import naming
-from moorline_operator.desired.check_job import ATTEMPT, CHECKED
 from moorline_operator.status.facts import CheckOutcome, CronFacts, JobFacts, PurgeOutcome
 
 MESSAGE_BYTES: Final = 2_048
@@ -82,14 +81,14 @@ def job_facts(job: Mapping[str, Any], pods: Iterable[Mapping[str, Any]]) -> JobF
     metadata, status = job["metadata"], job.get("status", {})
     annotations = metadata.get("annotations", {})
     task = metadata.get("labels", {}).get(naming.TASK, "")
-    attempt = annotations.get(ATTEMPT, "")
+    attempt = annotations.get(naming.ATTEMPT, "")
     end = _end(status)
     pod = _last_pod(metadata["uid"], pods)
     facts = JobFacts(
         name=metadata["name"],
         uid=metadata["uid"],
         task=task,
-        checked=annotations.get(CHECKED, ""),
+        checked=annotations.get(naming.CHECKED, ""),
         attempt=int(attempt) if attempt.isdecimal() else 0,
         stuck="" if pod is None else _stuck(pod.get("status", {})),
     )

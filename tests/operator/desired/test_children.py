@@ -4,15 +4,14 @@ from typing import Any
 import pytest
 from moorline_operator import naming
 from moorline_operator.cluster import Cluster
+from moorline_operator.container import image_of
 from moorline_operator.desired import (
     Child,
     check_fingerprint,
     check_job,
     desired_objects,
-    image_of,
     purge_job,
 )
-from moorline_operator.desired.check_job import ATTEMPT, CHECKED
 from moorline_operator.desired.quantities import canonical
 from moorline_operator.kube.kinds import (
     CONFIG_MAPS,
@@ -169,7 +168,7 @@ def test_a_token_always_gives_the_same_job() -> None:
 def test_every_attempt_of_a_check_is_a_job_of_its_own() -> None:
     jobs = [check_job(cluster_from(), SETTINGS, attempt, "f") for attempt in range(3)]
     assert len({job["metadata"]["name"] for job in jobs}) == 3
-    assert jobs[2]["metadata"]["annotations"] == {CHECKED: "f", ATTEMPT: "2"}
+    assert jobs[2]["metadata"]["annotations"] == {naming.CHECKED: "f", naming.ATTEMPT: "2"}
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@ from typing import Any
 
 import pytest
 from moorline_operator import naming
-from moorline_operator.desired.pod_monitor import HEALTH_PORT
 from moorline_operator.injection import inject
 from moorline_operator.settings import InjectionSettings
 from msgspec import structs
@@ -73,7 +72,7 @@ def test_probes_ask_the_health_port() -> None:
 
 def test_a_pod_monitor_finds_the_health_port_by_its_name() -> None:
     ports = {port["name"]: port["containerPort"] for port in sidecar_in(injected())["ports"]}
-    assert ports[HEALTH_PORT] == 7071
+    assert ports[naming.HEALTH_PORT] == 7071
 
 
 def test_the_image_is_the_clusters_or_else_the_operators() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -74,6 +75,44 @@ async def test_a_cluster_that_comes_after_its_deployment_starts_the_pods(
         operator.control_plane.kubectl, "apply", "-f", "-", stdin=yaml.safe_dump_all(both)
     )
     assert await names_of(kube, namespace, 2) == ["node0", "node1"]
+
+
+async def test_a_chart_that_holds_both_starts_its_pods(
+    operator: Installation, kube: Kube, namespace: str, tmp_path: Path
+) -> None:
+    # Helm makes what it does not know last: the SessionCluster comes after its Deployment.
+    chart = {"apiVersion": "v2", "name": "shop", "version": "1.0.0"}
+    (tmp_path / "Chart.yaml").write_text(yaml.safe_dump(chart), encoding="utf-8")
+    (tmp_path / "templates").mkdir()
+    for name, obj in {
+        "deployment": a_workload(DEPLOYMENTS, namespace, replicas=2),
+        "sessions": a_session_cluster(namespace),
+    }.items():
+        (tmp_path / "templates" / f"{name}.yaml").write_text(yaml.safe_dump(obj), encoding="utf-8")
+    await asyncio.to_thread(
+        operator.control_plane.helm, "install", "shop", str(tmp_path), "--namespace", namespace
+    )
+    assert await names_of(kube, namespace, 2) == ["node0", "node1"]
+
+
+async def test_the_leader_s_metrics_tell_what_it_did(
+    operator: Installation, kube: Kube, namespace: str
+) -> None:
+    await kube.create(SESSION_CLUSTERS, a_session_cluster(namespace))
+    await kube.create(PODS, a_bare_pod(namespace, "one"))
+    await names_of(kube, namespace, 1)
+    state = f'{{cluster="shop",namespace="{namespace}",state="named"}}'
+    found: dict[str, float] = {}
+
+    async def is_counted() -> bool:
+        found.update(await asyncio.to_thread(operator.metrics))
+        return found.get(f"moorline_operator_workers{state}") == 1
+
+    await eventually(is_counted, lambda: f"the worker is not counted: {found}")
+    assert found["moorline_operator_leader"] == 1
+    assert found["moorline_operator_names_total"] >= 1
+    assert found["moorline_operator_certificate_remaining_seconds"] > 86_400
+    assert found['moorline_operator_watch_silence_seconds{watch="kopf"}'] < 60
 
 
 async def test_names_are_freed_with_their_pods_and_given_again(kube: Kube, namespace: str) -> None:

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from moorline_operator import naming
-from moorline_operator.desired.check_job import ATTEMPT, CHECKED
 from moorline_operator.status import (
     CheckOutcome,
     CronFacts,
@@ -34,7 +33,7 @@ def a_job(task: str = "purge", *conditions: dict[str, str]) -> dict[str, Any]:
             "uid": "uid-of-job",
             "creationTimestamp": "2026-11-22T07:59:00Z",
             "labels": {naming.TASK: task},
-            "annotations": {CHECKED: "0a1b2c3d", ATTEMPT: "2"},
+            "annotations": {naming.CHECKED: "0a1b2c3d", naming.ATTEMPT: "2"},
         },
         "status": {"conditions": list(conditions)},
     }

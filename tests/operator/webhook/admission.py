@@ -1,7 +1,6 @@
 """A webhook in the test's own process, called by a real API server."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -23,6 +22,7 @@ from moorline_operator.kube.reflector import Reflector
 from moorline_operator.settings import CertificateSettings, WebhookSettings, seconds
 from moorline_operator.webhook import Listener, Lookup, Webhook
 
+from tests.operator.addresses import own_address
 from tests.operator.injection.samples import SETTINGS, a_cluster
 
 SERVICES: Final = Kind("v1", "Service", "services")
@@ -194,7 +194,7 @@ def _rendered(admission: Admission) -> list[tuple[Kind, KubeObject]]:
         ),
         "addressType": "IPv4",
         "ports": [{"name": "webhook", "port": admission.listener.port}],
-        "endpoints": [{"addresses": [_address()], "conditions": {"ready": True}}],
+        "endpoints": [{"addresses": [own_address()], "conditions": {"ready": True}}],
     }
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata(name=settings.secret)}
     return [
@@ -203,18 +203,6 @@ def _rendered(admission: Admission) -> list[tuple[Kind, KubeObject]]:
         (ENDPOINT_SLICES, endpoints),
         (MUTATING_WEBHOOKS, _configuration(admission)),
     ]
-
-
-def _address() -> str:
-    """This machine's own; endpoints must not be on the loopback interface."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as unused:
-        try:
-            # Nothing is sent: it only makes the system choose the address it would send from.
-            unused.connect(("203.0.113.1", 9))
-        except OSError:
-            pytest.skip("this machine has no address but the loopback")
-        address: str = unused.getsockname()[0]
-    return address
 
 
 def _configuration(admission: Admission) -> KubeObject:
