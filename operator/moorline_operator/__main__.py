@@ -7,12 +7,13 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import click
 import structlog
-from kubernetes.aio.config import ConfigException
 
 from moorline_operator.errors import ConfigurationError
 from moorline_operator.kube.api import connected
@@ -47,22 +48,10 @@ def run(file: Path) -> None:
 
     POD_NAME and POD_NAMESPACE say who it is.
     """
-    try:
+    with _explained():
         settings, identity = read_settings(file), _identity()
-    except ConfigurationError as error:
-        for mistake in error.mistakes:
-            click.echo(f"moorline-operator: {mistake}", err=True)
-        sys.exit(WRONG_SETTINGS)
-    configure_logs(settings.log_level)
-    try:
+        configure_logs(settings.log_level)
         asyncio.run(_run(settings, identity))
-    except ConfigException as error:
-        click.echo(f"moorline-operator: no way to the API server: {error}", err=True)
-        sys.exit(WRONG_SETTINGS)
-    except Exception as error:
-        # The outermost place: what nobody handled ends the process.
-        log.exception("ended", reason=_reason(error))
-        sys.exit(FAILED)
 
 
 @main.command()
@@ -72,8 +61,9 @@ def probe(namespace: str) -> None:
 
     It is a dry run: nothing is made. `helm test` runs it.
     """
-    configure_logs("info")
-    fault = asyncio.run(_probe(namespace))
+    configure_logs("warning")
+    with _explained():
+        fault = asyncio.run(_probe(namespace))
     if fault is not None:
         click.echo(f"moorline-operator: {fault}", err=True)
         sys.exit(FAILED)
@@ -92,6 +82,20 @@ async def _run(settings: Settings, identity: Identity) -> None:
     async with connected() as kube:
         log.info("starting", namespace=identity.namespace, pod=identity.pod)
         await Replica(kube, settings, identity).run(stop)
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Say what ended the command: each mistake in the configuration, or what nobody handled."""
+    try:
+        yield
+    except ConfigurationError as error:
+        for mistake in error.mistakes:
+            click.echo(f"moorline-operator: {mistake}", err=True)
+        sys.exit(WRONG_SETTINGS)
+    except Exception as error:
+        log.exception("ended", reason=_reason(error))
+        sys.exit(FAILED)
 
 
 def _identity() -> Identity:

@@ -1,20 +1,28 @@
 """The SessionClusters that a replica knows, for the webhook to ask about."""
 
+from typing import Protocol
+
 import structlog
 from moorline_api.errors import InvalidSpec
 
 from moorline_operator.cluster import Cluster, cluster_of
 from moorline_operator.errors import NotFound
-from moorline_operator.kube.api import Kube, KubeObject
-from moorline_operator.kube.kinds import SESSION_CLUSTERS
+from moorline_operator.kube.api import KubeObject
+from moorline_operator.kube.kinds import SESSION_CLUSTERS, Kind
 
 _log = structlog.get_logger()
+
+
+class Reader(Protocol):
+    """What of the API server is needed here."""
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> KubeObject: ...
 
 
 class Clusters:
     """Sink of the watch of SessionClusters; what cannot be read counts as unknown."""
 
-    def __init__(self, kube: Kube) -> None:
+    def __init__(self, kube: Reader) -> None:
         self._kube = kube
         self._by_uid: dict[str, Cluster] = {}
         self._by_key: dict[tuple[str, str], Cluster] = {}

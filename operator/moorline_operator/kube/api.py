@@ -18,7 +18,7 @@ from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.client.rest import RESTResponse
 
 from moorline_operator import naming
-from moorline_operator.errors import Unavailable
+from moorline_operator.errors import ConfigurationError, Unavailable
 from moorline_operator.kube.kinds import Kind
 from moorline_operator.kube.refusals import refusal
 
@@ -227,12 +227,19 @@ class Kube:
 
 @asynccontextmanager
 async def connected() -> AsyncIterator[Kube]:
-    """The API server of the Pod this process runs in, else of the current kubeconfig."""
+    """The API server of the pod this process runs in, else of the current kubeconfig.
+
+    Raises:
+        ConfigurationError: there is neither, or it cannot be used.
+    """
     configuration = Configuration()
     # Our own pool, as large as all that may go on at a time; no retries: callers decide.
     configuration.connection_pool_maxsize = CONNECTIONS
     configuration.retries = None
-    await config.load_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+    try:
+        await config.load_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+    except config.ConfigException as error:
+        raise ConfigurationError([f"no way to the API server: {error}"]) from error
     async with ApiClient(configuration) as client:
         yield Kube(client)
 
