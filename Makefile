@@ -51,7 +51,12 @@ test: $(READY) ## every check that needs no cluster: lint, types, imports, depen
 	$(call stage,types,$(BIN)/mypy $(CODE))
 	$(call stage,imports,$(BIN)/lint-imports --no-logo)
 	$(call stage,dependencies,$(foreach folder,$(DISTRIBUTIONS),$(BIN)/deptry --no-ansi --config $(folder)/pyproject.toml $(folder) &&) true)
+	$(call stage,cluster,$(BIN)/python -m e2e.cluster.build --if-possible)
 	$(call stage,tests,$(BIN)/pytest --cov $(ARGS))
+
+.PHONY: cluster
+cluster: $(READY) ## build, with Go, the Kubernetes control plane and Helm that tests run against
+	@exec $(BIN)/python -m e2e.cluster.build $(ARGS)
 
 .PHONY: test-quick
 test-quick: $(READY) ## the tests alone, ended by the first failure: make test-quick ARGS="-k renew"

@@ -67,7 +67,8 @@ def crds(control_plane: ControlPlane) -> None:
     """SessionClusters exist, as the generated CustomResourceDefinition has them."""
     control_plane.start()
     control_plane.kubectl("apply", "--server-side", "--force-conflicts", f"--filename={CRD}")
-    established = "--for=condition=Established"
+    # By its path: a condition that is not there yet is an error to `--for=condition`.
+    established = '--for=jsonpath={.status.conditions[?(@.type=="Established")].status}=True'
     control_plane.kubectl("wait", established, f"--filename={CRD}", "--timeout=60s")
     if control_plane.is_local:
         # The garbage collector sees new kinds only every half minute.

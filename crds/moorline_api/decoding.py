@@ -26,11 +26,16 @@ _M = TypeVar("_M", bound=Model)
 _DEFAULT_BACKEND: Final = {"type": "MongoDB", "mongodb": {}}
 
 
-def decode_spec(data: object, *, require_backend: bool = True) -> SessionClusterSpec:
+def decode_spec(
+    data: object, *, require_backend: bool = True, allow_unknown: bool = False
+) -> SessionClusterSpec:
     """A spec from the plain data of JSON or YAML, with a default for all that it leaves out.
 
     As in the API server, null is the same as nothing. Where no backend is required, a spec
     without one gets MongoDB with every default.
+
+    Unknown keys are allowed to who reads what the API server has checked: there they are no
+    typing mistakes, but fields of a newer type, which an older program has to live with.
 
     Raises:
         InvalidSpec: with every mistake: unknown keys, wrong values, broken rules.
@@ -38,7 +43,7 @@ def decode_spec(data: object, *, require_backend: bool = True) -> SessionCluster
     fields = {} if data is None else data
     if isinstance(fields, Mapping) and fields.get("backend") is None and not require_backend:
         fields = {**fields, "backend": _DEFAULT_BACKEND}
-    walk = Walk()
+    walk = Walk(allows_unknown=allow_unknown)
     kept = walk.node(fields, _shape(SessionClusterSpec), "spec")
     if kept is WRONG:
         raise InvalidSpec((*walk.found, *_broken_without_backend(fields)))

@@ -20,9 +20,13 @@ _REFUSED: Final = {
 
 
 class Walk:
-    """One pass over the data: the mistakes `found`, and the paths `left_out` of the copy."""
+    """One pass over the data: the mistakes `found`, and the paths `left_out` of the copy.
 
-    def __init__(self) -> None:
+    Where unknown keys are allowed, they are left out of the copy and no mistakes.
+    """
+
+    def __init__(self, *, allows_unknown: bool = False) -> None:
+        self._allows_unknown = allows_unknown
         self.found: list[Violation] = []
         self.left_out: set[str] = set()
 
@@ -51,7 +55,8 @@ class Walk:
         for key in value:
             if key not in known:
                 at = f"{path}.{messages.shown_key(key)}"
-                self._report(at, _REFUSED.get(at) or messages.unknown(key, known))
+                if at in _REFUSED or not self._allows_unknown:
+                    self._report(at, _REFUSED.get(at) or messages.unknown(key, known))
         copies = {name: self._field(value.get(name), known[name], path) for name in known}
         kept = {name: copy for name, copy in copies.items() if copy is not WRONG}
         return kept if all(f.encode_name in kept for f in fields if f.required) else WRONG

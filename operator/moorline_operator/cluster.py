@@ -34,16 +34,17 @@ def cluster_of(obj: Mapping[str, Any]) -> Cluster:
 
     Raises:
         InvalidSpec: the API server holds a spec that this operator cannot read, as with a
-            CustomResourceDefinition of another version.
+            CustomResourceDefinition that is not Moorline's own.
     """
-    metadata = obj["metadata"]
+    metadata, spec = obj["metadata"], obj.get("spec") or {}
     return Cluster(
         namespace=metadata["namespace"],
         name=metadata["name"],
         uid=metadata["uid"],
         generation=metadata.get("generation", 1),
-        spec=decode_spec(obj["spec"]),
-        raw_spec=obj["spec"],
+        # Of a newer CustomResourceDefinition, in the middle of an upgrade.
+        spec=decode_spec(spec, allow_unknown=True),
+        raw_spec=spec,
         annotations=metadata.get("annotations", {}),
         is_deleting="deletionTimestamp" in metadata,
     )

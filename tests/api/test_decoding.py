@@ -187,3 +187,13 @@ def decoded(data: object) -> SessionClusterSpec | InvalidSpec:
         return decode_spec(data)
     except InvalidSpec as error:
         return error
+
+
+def test_fields_of_a_newer_type_are_left_out_where_the_api_server_has_checked_them() -> None:
+    backend = {"backend": BACKEND}
+    newer = {**backend, "sessions": {"maxIdle": "7m", "colour": "red"}, "quantum": {}}
+    spec = decode_spec(newer, allow_unknown=True)
+    assert spec == decode_spec({**backend, "sessions": {"maxIdle": "7m"}})
+    with pytest.raises(InvalidSpec) as caught:
+        decode_spec({**newer, "cache": {"mode": "Quantum"}}, allow_unknown=True)
+    assert [found.path for found in caught.value.violations] == ["spec.cache.mode"]

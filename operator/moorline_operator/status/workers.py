@@ -16,10 +16,12 @@ def live(pods: Iterable[PodRecord]) -> list[PodRecord]:
 
 def workers_status(pods: list[PodRecord], injected: str) -> WorkersStatus:
     """The counts of live pods; `injected` is "" where it is not known who is outdated."""
+    ready = sum(map(_is_ready, pods))
     return WorkersStatus(
         selected=len(pods),
         named=sum(bool(pod.worker) for pod in pods),
-        ready=sum(_is_ready(pod) for pod in pods),
+        ready=ready,
+        summary=f"{ready}/{len(pods)}",
         outdated=len(outdated(pods, injected)),
         missing=sum(not pod.has_sidecar or not pod.worker for pod in pods),
     )

@@ -101,7 +101,13 @@ class _Reading:
         )
         limits = self._model(lambda: decode(document.get("limits") or {}, Limits, path="limits"))
         spec = self._model(
-            lambda: decode_spec(document.get("spec"), require_backend=not self._options.is_dev)
+            lambda: decode_spec(
+                document.get("spec"),
+                require_backend=not self._options.is_dev,
+                # The operator says whose pod this is, and its file is what the API server has:
+                # after an upgrade, with fields that only a newer sidecar knows.
+                allow_unknown=bool(self._environ.get("MOORLINE_CLUSTER")),
+            )
         )
         worker = worker_of(
             self._environ, self._hostname, self._mistakes, is_required=self._options.serves

@@ -18,6 +18,8 @@ from tests.operator.watching import eventually
 from tests.operator.workloads import a_bare_pod, a_session_cluster
 
 PER_SECOND = 50
+IN_FLIGHT = 32
+"""On a machine that is too slow for the rate, they come more slowly instead of piling up."""
 
 
 @dataclass
@@ -32,6 +34,7 @@ class Admissions:
 async def admissions(kube: Kube, namespace: str) -> AsyncIterator[Admissions]:
     """Pods, fifty a second, made and deleted at once, for as long as it is open."""
     found = Admissions()
+    room = asyncio.Semaphore(IN_FLIGHT)
 
     async def admit(number: int) -> None:
         name = f"pod-{number}"
@@ -41,6 +44,8 @@ async def admissions(kube: Kube, namespace: str) -> AsyncIterator[Admissions]:
             await kube.delete(PODS, namespace, name)
         except KubeError as error:
             found.failed.append(str(error))
+        finally:
+            room.release()
 
     async def ask() -> None:
         loop = asyncio.get_running_loop()
@@ -48,6 +53,7 @@ async def admissions(kube: Kube, namespace: str) -> AsyncIterator[Admissions]:
         async with asyncio.TaskGroup() as tasks:
             number = 0
             while True:
+                await room.acquire()
                 tasks.create_task(admit(number))
                 number += 1
                 await asyncio.sleep(max(0.0, begun + number / PER_SECOND - loop.time()))

@@ -111,6 +111,7 @@ async def test_an_older_sidecar_is_told_of_with_the_command_that_renews_it(
     assert f"kubectl -n {namespace} rollout restart deployment/web" in told["message"]
     found = await status(kube, namespace)
     assert found["workers"]["outdated"] == 2
+    assert found["workers"]["summary"] == "0/2"
     assert found["sidecarImage"] == "example/newer:2"
 
 

@@ -53,7 +53,7 @@ def test_pods_decide_whether_workers_are_ready(
 def test_live_pods_are_counted() -> None:
     pods = [READY, GATED, STARTING, BARE, OLD, DELETED, FINISHED]
     assert status_of(observed(pods=pods)).workers == WorkersStatus(
-        selected=5, named=3, ready=2, outdated=1, missing=2
+        selected=5, named=3, ready=2, outdated=1, missing=2, summary="2/5"
     )
 
 
