@@ -1,14 +1,21 @@
 """Makes the children of a SessionCluster what they should be, and writes nothing if they are."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Final, Protocol, TypeAlias
 
 import msgspec
 
 from moorline_operator.desired import Child
-from moorline_operator.errors import Conflict, NotFound
+from moorline_operator.errors import (
+    Conflict,
+    Forbidden,
+    Invalid,
+    KubeError,
+    NamespaceEnding,
+    NotFound,
+)
 from moorline_operator.kube.api import KubeObject
 from moorline_operator.kube.kinds import (
     CONFIG_MAPS,
@@ -20,6 +27,14 @@ from moorline_operator.kube.kinds import (
 
 KEPT: Final = (CONFIG_MAPS, CRON_JOBS, NETWORK_POLICIES, POD_MONITORS)
 """The kinds of children that are there as long as they are wanted. Jobs come and go."""
+
+REMEMBERED: Final = 50_000
+"""Children whose last write is remembered; one that is forgotten is written once more."""
+
+_NO_POD_MONITORS: Final = (
+    "this cluster has no PodMonitor: install the Prometheus operator, or write "
+    "`monitoring: {podMonitor: false}`"
+)
 
 _Place: TypeAlias = tuple[Kind, str, str]
 
@@ -53,6 +68,8 @@ class Applier:
             return None
         answer = await self._kube.apply(child.kind, child.obj)
         self._applied[place] = digest, _version(answer)
+        if len(self._applied) > REMEMBERED:
+            del self._applied[next(iter(self._applied))]
         return answer
 
     async def remove_others(
@@ -83,6 +100,29 @@ class Applier:
             await self._kube.delete(
                 kind, metadata["namespace"], metadata["name"], uid=metadata["uid"]
             )
+
+
+class Refusals:
+    """What was refused in a way that a person has to do something about; `first` is told of."""
+
+    def __init__(self) -> None:
+        self.first: KubeError | None = None
+
+    @contextmanager
+    def of(self, kind: Kind) -> Iterator[None]:
+        """Go on after the block though a write of that kind was refused in it."""
+        try:
+            yield
+        except NamespaceEnding:
+            raise
+        except (Forbidden, Invalid, NotFound) as error:
+            self.first = self.first or _explained(kind, error)
+
+
+def _explained(kind: Kind, error: KubeError) -> KubeError:
+    if kind is POD_MONITORS and isinstance(error, NotFound):
+        return NotFound(error.action, _NO_POD_MONITORS)
+    return error
 
 
 def _place(kind: Kind, obj: KubeObject) -> _Place:

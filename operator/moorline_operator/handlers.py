@@ -7,6 +7,8 @@ nor finalizers.
 """
 
 import asyncio
+import logging
+import ssl
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -29,8 +31,28 @@ from moorline_operator.kube.kinds import (
 
 CHILD_KINDS: Final = (CONFIG_MAPS, CRON_JOBS, JOBS, NETWORK_POLICIES)
 
-Seen: TypeAlias = Callable[[Kind, KubeObject, bool], None]
-"""Told, in the caller's event loop, of an object of a kind; True when it is gone."""
+# Of a type that kopf does not export.
+_IDENTITY: Final[Any] = naming.MANAGER
+
+Seen: TypeAlias = Callable[[Kind, KubeObject, str | None], None]
+"""Told, in the caller's event loop, of an object of a kind and what has happened to it.
+
+That is "ADDED", "MODIFIED", "DELETED", or None where kopf has listed it. It lists anew after it
+has missed something, and does not tell of what was deleted meanwhile.
+"""
+
+
+class Connection(kopf.ConnectionInfo):
+    """A connection that accepts what the API server's certificate does not have to have.
+
+    Python 3.13 wants extensions that those of many clusters do not have. Chain and name are
+    verified as ever.
+    """
+
+    def as_ssl_context(self) -> ssl.SSLContext:
+        context = super().as_ssl_context()
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        return context
 
 
 class Watching:
@@ -63,9 +85,9 @@ class Watching:
         ended = asyncio.Event()
         stop = threading.Event()
 
-        def hand_on(kind: Kind, obj: KubeObject, *, is_gone: bool) -> None:
+        def hand_on(kind: Kind, obj: KubeObject, event: str | None) -> None:
             if not stop.is_set():
-                ours.call_soon_threadsafe(self._seen, kind, obj, is_gone)
+                ours.call_soon_threadsafe(self._seen, kind, obj, event)
 
         def work() -> None:
             try:
@@ -83,9 +105,13 @@ class Watching:
             stop.set()
 
     async def _operate(self, hand_on: Callable[..., None], stop: threading.Event) -> None:
+        # It would warn that it leaves our signals alone.
+        logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
         await kopf.operator(
             registry=self._registry(hand_on),
             settings=self._settings(),
+            # By itself it would look up the user that runs it, and in a container there is none.
+            identity=_IDENTITY,
             standalone=True,
             clusterwide=not self._namespaces,
             namespaces=self._namespaces,
@@ -96,8 +122,11 @@ class Watching:
         registry = kopf.OperatorRegistry()
 
         @kopf.on.login(registry=registry)
-        def login(**kwargs: Any) -> kopf.ConnectionInfo | None:  # noqa: ANN401 - kopf's own
-            return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+        def login(**kwargs: Any) -> Connection | None:  # noqa: ANN401 - kopf's own
+            found = kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(
+                **kwargs
+            )
+            return None if found is None else Connection(**vars(found))
 
         for kind in (SESSION_CLUSTERS, *self._kinds, *((LEASES,) if self._lease else ())):
             _watch(registry, kind, hand_on)
@@ -122,4 +151,4 @@ def _watch(registry: kopf.OperatorRegistry, kind: Kind, hand_on: Callable[..., N
 
     @kopf.on.event(group, version, kind.plural, registry=registry)
     def see(event: kopf.RawEvent, **_: object) -> None:
-        hand_on(kind, dict(event["object"]), is_gone=event["type"] == "DELETED")
+        hand_on(kind, dict(event["object"]), event["type"])

@@ -1,22 +1,23 @@
 """What only the leader does: children, worker names, status, certificates."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from time import monotonic
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
 from moorline_operator import naming
-from moorline_operator.errors import Expired, KubeError, NotFound
+from moorline_operator.errors import Expired, KubeError, LeadershipLost, NotFound
 from moorline_operator.handlers import CHILD_KINDS, Watching
 from moorline_operator.kube.api import Kube, KubeObject
 from moorline_operator.kube.kinds import LEASES, POD_MONITORS, PODS, SESSION_CLUSTERS, Kind
 from moorline_operator.kube.reflector import Reflector
 from moorline_operator.picture import ClusterKey, Picture, Pods
 from moorline_operator.pods import PodRecord
-from moorline_operator.reconcile import Reconciler
+from moorline_operator.reconcile import Outcome, Reconciler
 from moorline_operator.recorder import Recorder
 from moorline_operator.settings import Identity, Settings
 from moorline_operator.telemetry import Telemetry, Values
@@ -31,6 +32,9 @@ GATHER_SECONDS: Final = 0.5
 
 RESYNC_SECONDS: Final = 600.0
 """Everything is read and looked at anew this often, should a watch ever have missed something."""
+
+REREAD_SECONDS: Final = 5.0
+"""To the next attempt at that, where it failed."""
 
 _log = structlog.get_logger()
 
@@ -67,6 +71,7 @@ class Leader:
         sees_lease = "" in self._namespaces or identity.namespace in self._namespaces
         self._lease = settings.election.lease if sees_lease else ""
         self._heard = monotonic()
+        self._has_gaps = asyncio.Event()
 
     def silences(self) -> Iterator[tuple[str, float]]:
         """Each watch, and the seconds since anything was heard of it."""
@@ -106,13 +111,17 @@ class Leader:
             tasks.create_task(self._name())
             tasks.create_task(self._resync())
             for _ in range(RECONCILERS):
-                tasks.create_task(self._work())
+                tasks.create_task(
+                    look_after(self._queue, self._reconciler.reconcile, self._telemetry.reconciled)
+                )
 
-    def _seen(self, kind: Kind, obj: KubeObject, is_gone: bool) -> None:  # noqa: FBT001 - kopf's word
+    def _seen(self, kind: Kind, obj: KubeObject, event: str | None) -> None:
+        if event is None:
+            self._has_gaps.set()
         if kind is LEASES:
             self._heard = monotonic()
             return
-        note = self._picture.forget if is_gone else self._picture.see
+        note = self._picture.forget if event == "DELETED" else self._picture.see
         key = note(kind, obj)
         if key is not None:
             self._queue.add(key)
@@ -134,43 +143,31 @@ class Leader:
             await reflector.synced()
         await self._namer.run()
 
-    async def _work(self) -> None:
-        while True:
-            key = await self._queue.take()
-            begun = monotonic()
-            try:
-                again = await self._reconciler.reconcile(key)
-            except KubeError as error:
-                after = self._queue.failed(key)
-                self._telemetry.reconciled(monotonic() - begun, is_good=False)
-                _log.warning(
-                    "not all is as it should be",
-                    namespace=key[0],
-                    cluster=key[1],
-                    reason=str(error),
-                    again_seconds=after,
-                )
-                continue
-            self._telemetry.reconciled(monotonic() - begun, is_good=True)
-            self._queue.finished(key)
-            if again is not None:
-                self._queue.add(key, again)
-
     async def _resync(self) -> None:
+        """See to it that the picture is whole: after a gap, and once in a while."""
         while True:
-            await asyncio.sleep(RESYNC_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(RESYNC_SECONDS):
+                    await self._has_gaps.wait()
+            # A broken connection makes gaps in all watches.
+            await asyncio.sleep(GATHER_SECONDS)
+            self._has_gaps.clear()
+            before = self._picture.clusters()
             try:
                 await self._read_anew()
             except KubeError as error:
                 _log.warning("cannot read everything anew", reason=str(error))
-            for key in self._picture.clusters():
+                self._has_gaps.set()
+                await asyncio.sleep(REREAD_SECONDS)
+            for key in {*before, *self._picture.clusters()}:
                 self._queue.add(key)
 
     async def _read_anew(self) -> None:
         labels = f"{naming.MANAGED_BY}={naming.MANAGER},{naming.SESSION_CLUSTER}"
         kinds = {SESSION_CLUSTERS: "", **dict.fromkeys(CHILD_KINDS, labels)}
         for kind, selector in kinds.items():
-            self._picture.replace(kind, [obj async for obj in self._all(kind, selector)])
+            before = self._picture.all(kind)
+            self._picture.replace(kind, before, [obj async for obj in self._all(kind, selector)])
 
     async def _all(self, kind: Kind, labels: str) -> AsyncIterator[KubeObject]:
         for namespace in self._namespaces:
@@ -185,3 +182,49 @@ class Leader:
         except (NotFound, Expired):
             return False
         return True
+
+
+class _Meter(Protocol):
+    def __call__(self, seconds: float, *, is_good: bool) -> None: ...
+
+
+async def look_after(
+    queue: WorkQueue[ClusterKey],
+    reconcile: Callable[[ClusterKey], Awaitable[Outcome]],
+    meter: _Meter,
+) -> None:
+    """Look at one cluster after the other, for ever.
+
+    What goes wrong with one keeps no other from being looked at, for whoever may write into one
+    namespace is not to stop the operator in all.
+
+    Raises:
+        LeadershipLost: nothing more may be written.
+    """
+    while True:
+        key = await queue.take()
+        begun = monotonic()
+        outcome = Outcome()
+        trouble: Exception | None
+        try:
+            outcome = await reconcile(key)
+            trouble = outcome.refusal
+        except LeadershipLost:
+            raise
+        except Exception as error:  # noqa: BLE001 - as above
+            trouble = error
+        meter(monotonic() - begun, is_good=trouble is None)
+        if trouble is None:
+            queue.finished(key)
+        else:
+            _tell(key, trouble, queue.failed(key))
+        if outcome.again is not None:
+            queue.add(key, outcome.again)
+
+
+def _tell(key: ClusterKey, trouble: Exception, again_seconds: float) -> None:
+    facts = {"namespace": key[0], "cluster": key[1], "again_seconds": again_seconds}
+    if isinstance(trouble, KubeError):
+        _log.warning("not all is as it should be", reason=str(trouble), **facts)
+    else:
+        _log.error("a mistake in the operator", exc_info=trouble, **facts)

@@ -12,33 +12,25 @@ from typing import Final
 import structlog
 from moorline_api.errors import InvalidSpec
 from moorline_api.status import SessionClusterStatus
+from msgspec import Struct
 
 from moorline_operator import naming
-from moorline_operator.apply import Applier
+from moorline_operator.apply import Applier, Refusals
 from moorline_operator.cluster import Cluster, cluster_of
 from moorline_operator.container import image_of
 from moorline_operator.desired import (
-    Child,
     check_fingerprint,
     check_job,
     desired_objects,
     purge_job,
 )
-from moorline_operator.errors import (
-    AlreadyExists,
-    Forbidden,
-    Invalid,
-    KubeError,
-    NamespaceEnding,
-    NotFound,
-)
+from moorline_operator.errors import AlreadyExists, KubeError, NamespaceEnding
 from moorline_operator.injection import fingerprint
 from moorline_operator.kube.api import Kube, KubeObject
 from moorline_operator.kube.kinds import (
     CONFIG_MAPS,
     CRON_JOBS,
     JOBS,
-    POD_MONITORS,
     SESSION_CLUSTERS,
 )
 from moorline_operator.picture import ClusterKey, Picture, Pods
@@ -55,7 +47,7 @@ from moorline_operator.status import (
     status_object,
     status_of,
 )
-from moorline_operator.tasks import Tasks
+from moorline_operator.tasks import Tasks, jobs_of
 
 STATUS_SECONDS: Final = 2.0
 """The shortest time between two writes of one status."""
@@ -63,12 +55,17 @@ STATUS_SECONDS: Final = 2.0
 UNDER_WAY_SECONDS: Final = 10.0
 """How often Jobs that are under way are looked at: no watch tells why a pod does not start."""
 
-_NO_POD_MONITORS: Final = (
-    "this cluster has no PodMonitor: install the Prometheus operator, or write "
-    "`monitoring: {podMonitor: false}`"
-)
-
 _log = structlog.get_logger()
+
+
+class Outcome(Struct, frozen=True, kw_only=True):
+    """What is left to do: look again after so many seconds though nothing changes, or None.
+
+    `refusal` is what a person has to do something about; the status tells of it.
+    """
+
+    again: float | None = None
+    refusal: KubeError | None = None
 
 
 class Reconciler:
@@ -118,36 +115,36 @@ class Reconciler:
         ready = self._ready.get((namespace, cluster))
         return None if ready is None else ready.spec.workers.prefix
 
-    async def reconcile(self, key: ClusterKey) -> float | None:
-        """Look at the cluster; in how many seconds to do so again though nothing changes.
+    async def reconcile(self, key: ClusterKey) -> Outcome:
+        """Look at the cluster, and do what is to be done.
 
         Raises:
-            KubeError: not all could be done; try again later.
+            KubeError: not all could be done, nor told; try again later.
         """
         obj = self._picture.cluster(key)
         if obj is None:
             self._forget(key)
-            return None
+            return Outcome()
         if "deletionTimestamp" in obj["metadata"]:
-            return None
+            return Outcome()
         try:
-            cluster = cluster_of(obj)
+            return await self._look_at(cluster_of(obj), obj)
         except InvalidSpec as error:
             mistakes = [f"{found.path}: {found.message}" for found in error.violations]
-            return await self._tell(obj, self._unreadable(obj, mistakes))
-        try:
-            return await self._look_at(cluster, obj)
+            return Outcome(again=await self._tell(obj, self._unreadable(obj, mistakes)))
         except NamespaceEnding:
             # The cluster goes with it, and whatever it has.
-            return None
+            return Outcome()
 
-    async def _look_at(self, cluster: Cluster, obj: KubeObject) -> float | None:
-        refused = None
+    async def _look_at(self, cluster: Cluster, obj: KubeObject) -> Outcome:
+        refusals = Refusals()
         if not cluster.spec.suspend:
-            refused = await self._children(cluster)
-        jobs = await self._tasks.of(cluster, self._jobs(cluster))
+            await self._children(cluster, refusals)
+        jobs = await self._tasks.of(cluster, jobs_of(cluster, self._picture.children(cluster.key)))
         checked = check_fingerprint(cluster, self._settings)
-        token, again = await self._run_tasks(cluster, obj, jobs, checked)
+        again = None
+        if not cluster.spec.suspend:
+            again = await self._run_tasks(cluster, obj, jobs, checked, refusals)
         cron_job = self._child(cluster, naming.purge_cron_job(cluster.name))
         ready = self._ready.get(cluster.key)
         observed = Observed(
@@ -157,41 +154,33 @@ class Reconciler:
             now=datetime.now(UTC),
             previous=previous_status(obj),
             spec=cluster.spec,
-            refusal="" if refused is None else refused.detail,
+            refusal="" if refusals.first is None else refusals.first.detail,
             config_generation=None if ready is None else ready.generation,
             pods=tuple(self._pods.of(cluster.key)),
             jobs=jobs,
             injected=fingerprint(cluster, self._settings),
             checked=checked,
-            purge_token=token,
+            purge_token=_purge_token(cluster),
             cron=None if cron_job is None else cron_facts(cron_job),
             sidecar_image=image_of(cluster, self._settings),
         )
         later = await self._tell(obj, observed)
-        if refused is not None:
-            raise refused
-        return _earliest(again, later)
+        return Outcome(again=_earliest(again, later), refusal=refusals.first)
 
-    async def _children(self, cluster: Cluster) -> KubeError | None:
-        """Bring them up to date; the first refusal that a person has to do something about."""
+    async def _children(self, cluster: Cluster, refusals: Refusals) -> None:
+        """Bring them up to date."""
         wanted = desired_objects(cluster, self._settings)
         seen = self._picture.children(cluster.key)
-        refused: KubeError | None = None
         for child in wanted:
             there = seen.get((child.kind, child.obj["metadata"]["name"]))
-            try:
+            with refusals.of(child.kind):
                 answer = await self._applier.apply(child, there)
-            except NamespaceEnding:
-                raise
-            except (Forbidden, Invalid, NotFound) as error:
-                refused = refused or _explained(child, error)
-                continue
-            if answer is not None:
-                self._picture.see(child.kind, answer)
-            if child.kind is CONFIG_MAPS:
-                self._is_configured(cluster)
-        await self._applier.remove_others(cluster.uid, wanted, seen)
-        return refused
+                if answer is not None:
+                    self._picture.see(child.kind, answer)
+                if child.kind is CONFIG_MAPS:
+                    self._is_configured(cluster)
+        with refusals.of(CONFIG_MAPS):
+            await self._applier.remove_others(cluster.uid, wanted, seen)
 
     def _is_configured(self, cluster: Cluster) -> None:
         before = self._ready.get(cluster.key)
@@ -200,24 +189,29 @@ class Reconciler:
             self._on_ready(*cluster.key)
 
     async def _run_tasks(
-        self, cluster: Cluster, obj: KubeObject, jobs: Iterable[JobFacts], checked: str
-    ) -> tuple[str, float | None]:
-        """Create and delete Jobs; the purge token that is dealt with, and when to look again."""
-        token = cluster.annotations.get(naming.PURGE_NOW, "")
-        if cluster.spec.suspend:
-            return "", None
-        if due := due_token(token, previous_status(obj).purge):
-            await self._create(purge_job(cluster, self._settings, due))
+        self,
+        cluster: Cluster,
+        obj: KubeObject,
+        jobs: Iterable[JobFacts],
+        checked: str,
+        refusals: Refusals,
+    ) -> float | None:
+        """Create and delete Jobs; when to look again."""
+        if due := due_token(_purge_token(cluster), previous_status(obj).purge):
+            with refusals.of(JOBS):
+                await self._create(purge_job(cluster, self._settings, due))
         plan = plan_checks(cluster.spec, checked, jobs, datetime.now(UTC))
         if plan.attempt is not None:
-            await self._create(check_job(cluster, self._settings, plan.attempt, checked))
+            with refusals.of(JOBS):
+                await self._create(check_job(cluster, self._settings, plan.attempt, checked))
         for job in plan.outdated:
             if (there := self._child(cluster, job.name)) is not None:
-                await self._applier.remove(JOBS, there)
+                with refusals.of(JOBS):
+                    await self._applier.remove(JOBS, there)
         again = None if plan.again_after is None else plan.again_after.total_seconds()
         if any(job.ended is None for job in jobs):
             again = _earliest(again, UNDER_WAY_SECONDS)
-        return token, again
+        return again
 
     async def _create(self, job: KubeObject) -> None:
         try:
@@ -260,10 +254,6 @@ class Reconciler:
             pods=tuple(self._pods.of((metadata["namespace"], metadata["name"]))),
         )
 
-    def _jobs(self, cluster: Cluster) -> list[KubeObject]:
-        children = self._picture.children(cluster.key)
-        return [obj for (kind, _), obj in children.items() if kind is JOBS]
-
     def _child(self, cluster: Cluster, name: str) -> KubeObject | None:
         children = self._picture.children(cluster.key)
         return children.get((JOBS, name)) or children.get((CRON_JOBS, name))
@@ -273,6 +263,10 @@ class Reconciler:
         self._written.pop(key, None)
         self._workers.pop(key, None)
         self._tasks.forget(key)
+
+
+def _purge_token(cluster: Cluster) -> str:
+    return "" if cluster.spec.suspend else cluster.annotations.get(naming.PURGE_NOW, "")
 
 
 def _with_status(obj: KubeObject, status: SessionClusterStatus) -> KubeObject:
@@ -289,12 +283,6 @@ def _with_status(obj: KubeObject, status: SessionClusterStatus) -> KubeObject:
 def _counts(status: SessionClusterStatus) -> Mapping[str, int]:
     workers = status_object(status).get("workers", {})
     return {name: count for name, count in workers.items() if isinstance(count, int)}
-
-
-def _explained(child: Child, error: KubeError) -> KubeError:
-    if child.kind is POD_MONITORS and isinstance(error, NotFound):
-        return NotFound(error.action, _NO_POD_MONITORS)
-    return error
 
 
 def _earliest(*seconds: float | None) -> float | None:

@@ -5,7 +5,7 @@ Unknown members are mistakes. Durations are Go duration strings, as in a Session
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 from moorline_api.durations import duration_ns
@@ -97,7 +97,7 @@ class Settings(_Settings, frozen=True, kw_only=True):
     election: ElectionSettings = ElectionSettings()
     health_host: str = ""
     health_port: int = 8080
-    log_level: str = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
 
 
 class Identity(Struct, frozen=True, kw_only=True):

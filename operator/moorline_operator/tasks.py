@@ -1,13 +1,13 @@
 """What the Jobs of a cluster did: their own status, and the last word of their pods."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Protocol
 
 from moorline_operator import naming
 from moorline_operator.cluster import Cluster
 from moorline_operator.kube.api import KubeObject
-from moorline_operator.kube.kinds import PODS, Kind
-from moorline_operator.picture import ClusterKey
+from moorline_operator.kube.kinds import CRON_JOBS, JOBS, PODS, Kind
+from moorline_operator.picture import ChildKey, ClusterKey
 from moorline_operator.status import JobFacts, job_facts
 
 
@@ -53,3 +53,20 @@ class Tasks:
             for pod in page["items"]
         ]
         return [job_facts(job, pods) for job in jobs]
+
+
+def jobs_of(cluster: Cluster, children: Mapping[ChildKey, KubeObject]) -> list[KubeObject]:
+    """The Jobs among the children that were made for this very cluster.
+
+    Labels are no proof: anybody can write them, and one before may have had the same name.
+    """
+    cron_job = CRON_JOBS.name, naming.purge_cron_job(cluster.name)
+
+    def is_ours(job: KubeObject) -> bool:
+        owners = job["metadata"].get("ownerReferences", ())
+        return any(
+            owner["uid"] == cluster.uid or (owner["kind"], owner["name"]) == cron_job
+            for owner in owners
+        )
+
+    return [obj for (kind, _), obj in children.items() if kind is JOBS and is_ours(obj)]

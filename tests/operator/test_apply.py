@@ -1,10 +1,11 @@
 from typing import Any
 
-from moorline_operator.apply import Applier
+import pytest
+from moorline_operator.apply import Applier, Refusals
 from moorline_operator.desired import Child
-from moorline_operator.errors import Conflict
+from moorline_operator.errors import Conflict, Forbidden, NamespaceEnding, NotFound, Unavailable
 from moorline_operator.kube.api import KubeObject
-from moorline_operator.kube.kinds import CONFIG_MAPS, JOBS, NETWORK_POLICIES, Kind
+from moorline_operator.kube.kinds import CONFIG_MAPS, JOBS, NETWORK_POLICIES, POD_MONITORS, Kind
 
 OWNER = "uid-of-shop"
 
@@ -85,3 +86,36 @@ async def test_who_was_faster_in_deleting_is_no_trouble() -> None:
     api.refuses = True
     await Applier(api).remove(CONFIG_MAPS, there(a_child().obj, "1"))
     assert len(api.deleted) == 1
+
+
+def refuse(refusals: Refusals, kind: Kind, error: Exception) -> None:
+    """A write that fails so."""
+    with refusals.of(kind):
+        raise error
+
+
+def test_the_first_refusal_is_told_of_and_what_follows_goes_on() -> None:
+    refusals = Refusals()
+    first = Forbidden("create", "exceeded quota")
+    for error in (first, NotFound("create", "no such thing")):
+        refuse(refusals, JOBS, error)
+    assert refusals.first is first
+
+
+def test_a_missing_pod_monitor_is_told_of_with_what_to_do() -> None:
+    refusals = Refusals()
+    refuse(refusals, POD_MONITORS, NotFound("apply", "404 page not found"))
+    assert refusals.first is not None
+    assert "podMonitor: false" in refusals.first.detail
+
+
+@pytest.mark.parametrize(
+    "error",
+    [NamespaceEnding("create", "it is ending"), Unavailable("create", "no answer")],
+    ids=["the namespace ends", "the API server is away"],
+)
+def test_what_no_person_can_repair_is_no_refusal(error: Exception) -> None:
+    refusals = Refusals()
+    with pytest.raises(type(error)):
+        refuse(refusals, JOBS, error)
+    assert refusals.first is None

@@ -45,6 +45,14 @@ def test_what_the_watch_told_of_is_known_until_it_is_gone() -> None:
     assert len(known) == 0
 
 
+def test_one_without_a_spec_is_one_that_cannot_be_read() -> None:
+    known = clusters()
+    without = seen()
+    del without["spec"]
+    known.changed(without)
+    assert known.known("web", "shop") is None
+
+
 def test_a_cluster_of_the_same_name_outlives_the_end_of_the_one_before() -> None:
     known = clusters()
     known.changed(seen("1"))

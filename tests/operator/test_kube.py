@@ -1,9 +1,14 @@
 """The API server as the operator sees it, against a real one."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from kubernetes.aio.client.api_client import ApiClient
+from kubernetes.aio.client.configuration import Configuration
 from moorline_operator import naming
 from moorline_operator.errors import (
     AlreadyExists,
@@ -85,6 +90,13 @@ async def test_applying_the_same_twice_writes_once_and_takes_over_what_others_ch
     assert naming.FIELD_MANAGER in managers
 
 
+async def test_every_character_can_be_applied(kube: Kube, namespace: str) -> None:
+    # Of what JSON escapes and YAML does not, and the other way round.
+    text = '\U0001f600 é \x7f \x85 \u2028 \ufeff \ufffe \\ud83d " \n \t'
+    applied = await kube.apply(CONFIG_MAPS, a_config_map(namespace, a=text))
+    assert applied["data"] == {"a": text}
+
+
 async def test_long_lists_come_in_pages(kube: Kube, namespace: str) -> None:
     for number in range(5):
         await kube.create(CONFIG_MAPS, a_config_map(namespace, f"n{number}"))
@@ -101,10 +113,20 @@ async def test_long_lists_come_in_pages(kube: Kube, namespace: str) -> None:
     assert named == ["n3"]
 
 
-async def test_a_watch_from_a_forgotten_past_has_to_begin_anew(kube: Kube, namespace: str) -> None:
-    with pytest.raises(Expired):
-        async for _ in kube.watch(SECRETS, namespace, since="1"):
-            pass
+async def test_a_watch_from_a_forgotten_past_has_to_begin_anew() -> None:
+    told = {"type": "ERROR", "object": {"kind": "Status", "code": 410, "message": "too old"}}
+
+    async def forget(_request: web.Request) -> web.Response:
+        return web.Response(text=f"{json.dumps(told)}\n")
+
+    application = web.Application()
+    application.router.add_get("/api/v1/secrets", forget)
+    async with TestServer(application) as server:
+        configuration = Configuration(host=str(server.make_url("")).rstrip("/"))
+        async with ApiClient(configuration) as client:
+            events = Kube(client).watch(SECRETS, since="1")
+            with pytest.raises(Expired, match="too old"):
+                await anext(aiter(events))
 
 
 async def test_a_guard_stops_writes_and_lets_reads_pass(kube: Kube, namespace: str) -> None:

@@ -10,13 +10,20 @@ from tests.operator.objects import a_pod
 KEY = ("web", "shop")
 
 
-def a_child(name: str, cluster: str | None = "shop") -> dict[str, Any]:
+def a_child(
+    name: str,
+    cluster: str | None = "shop",
+    version: int = 1,
+    **metadata: Any,  # noqa: ANN401 - JSON
+) -> dict[str, Any]:
     labels = {} if cluster is None else {naming.SESSION_CLUSTER: cluster}
-    return {"metadata": {"name": name, "namespace": "web", "labels": labels}}
+    named = {"name": name, "namespace": "web", "uid": f"uid-of-{name}", "labels": labels}
+    return {"metadata": {**named, "resourceVersion": str(version), **metadata}}
 
 
-def a_cluster() -> dict[str, Any]:
-    return {"metadata": {"name": "shop", "namespace": "web"}}
+def a_cluster(version: int = 1, uid: str = "uid-of-shop") -> dict[str, Any]:
+    named = {"name": "shop", "namespace": "web", "uid": uid}
+    return {"metadata": {**named, "resourceVersion": str(version)}}
 
 
 def test_a_cluster_is_known_until_it_is_gone() -> None:
@@ -41,6 +48,56 @@ def test_forgetting_what_was_never_seen_is_nothing() -> None:
     picture = Picture()
     assert picture.forget(CONFIG_MAPS, a_child("shop-moorline")) == KEY
     assert picture.forget(SESSION_CLUSTERS, a_cluster()) == KEY
+
+
+def test_what_arrives_late_changes_nothing() -> None:
+    picture = Picture()
+    picture.see(SESSION_CLUSTERS, a_cluster(9))
+    picture.see(SESSION_CLUSTERS, a_cluster(10))
+    picture.see(SESSION_CLUSTERS, a_cluster(9))
+    assert picture.cluster(KEY) == a_cluster(10)
+    picture.forget(SESSION_CLUSTERS, a_cluster(11))
+    picture.see(SESSION_CLUSTERS, a_cluster(10))
+    assert picture.cluster(KEY) is None
+
+
+def test_the_end_of_one_object_is_not_that_of_the_next_with_its_name() -> None:
+    picture = Picture()
+    picture.see(SESSION_CLUSTERS, a_cluster(1, "first"))
+    picture.see(SESSION_CLUSTERS, a_cluster(3, "second"))
+    picture.forget(SESSION_CLUSTERS, a_cluster(2, "first"))
+    assert picture.cluster(KEY) == a_cluster(3, "second")
+    picture.see(SESSION_CLUSTERS, a_cluster(1, "first"))
+    assert picture.cluster(KEY) == a_cluster(3, "second")
+
+
+def test_a_child_that_lost_its_label_and_got_it_back_is_seen() -> None:
+    picture = Picture()
+    picture.see(CONFIG_MAPS, a_child("shop-moorline"))
+    picture.forget(CONFIG_MAPS, a_child("shop-moorline", version=2))
+    picture.see(CONFIG_MAPS, a_child("shop-moorline", version=3))
+    assert list(picture.children(KEY)) == [(CONFIG_MAPS, "shop-moorline")]
+
+
+def test_a_child_with_the_label_of_another_cluster_is_its_owners() -> None:
+    owners = [{"kind": "SessionCluster", "name": "shop", "uid": "uid-of-shop"}]
+    child = a_child("shop-moorline", "blog", ownerReferences=owners)
+    assert Picture().see(CONFIG_MAPS, child) == KEY
+
+
+def test_a_list_ends_what_it_does_not_have_but_nothing_that_came_since() -> None:
+    picture = Picture()
+    for name in ("kept", "gone", "changed", "ended"):
+        picture.see(CONFIG_MAPS, a_child(name))
+    before = picture.all(CONFIG_MAPS)
+    # While the list is under way the watch tells of these.
+    picture.see(CONFIG_MAPS, a_child("changed", version=7))
+    picture.see(CONFIG_MAPS, a_child("new", version=8))
+    picture.forget(CONFIG_MAPS, a_child("ended", version=9))
+    listed = [a_child(name) for name in ("kept", "changed", "ended")]
+    picture.replace(CONFIG_MAPS, before, listed)
+    assert sorted(name for _, name in picture.children(KEY)) == ["changed", "kept", "new"]
+    assert picture.children(KEY)[CONFIG_MAPS, "changed"] == a_child("changed", version=7)
 
 
 class Told:

@@ -33,6 +33,7 @@ def test_members_are_written_as_in_every_kubernetes_object(tmp_path: Path) -> No
         pytest.param("{", "did not find expected node", id="no YAML"),
         pytest.param("injection: {}", "image", id="no image"),
         pytest.param(f"{IMAGE}\nwatchNamespace: web", "watchNamespace", id="unknown member"),
+        pytest.param(f"{IMAGE}\nlogLevel: loud", "logLevel", id="no level"),
         pytest.param(f"{IMAGE}\nwebhook: {{drain: soon}}", "webhook.drain", id="no duration"),
         pytest.param(
             f"{IMAGE}\nelection: {{duration: 5s}}", "renewDeadline", id="deadline above duration"

@@ -93,7 +93,7 @@ async def handshake_fault(
             _, writer = await asyncio.open_connection(
                 host, port, ssl=context, server_hostname=server_name
             )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:  # TypeError: the bundle is not ASCII
         return str(error) or type(error).__name__
     writer.transport.abort()
     return None

@@ -60,7 +60,6 @@ def new_leaf(authority: Pair, names: Sequence[str], now: datetime, life: timedel
     """A server's certificate for DNS names; it never outlives its authority."""
     key = ec.generate_private_key(ec.SECP256R1())
     issuer = authority.certificate
-    public = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "moorline webhook")])
     certificate = (
         _begun(subject, issuer.subject, key.public_key(), x509.random_serial_number())
@@ -72,12 +71,19 @@ def new_leaf(authority: Pair, names: Sequence[str], now: datetime, life: timedel
         .add_extension(
             x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False
         )
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(public), critical=False
-        )
+        .add_extension(_issuer_key(authority), critical=False)
         .sign(authority.key, SHA256())
     )
     return Pair(certificate, key)
+
+
+def _issuer_key(authority: Pair) -> x509.AuthorityKeyIdentifier:
+    """The key as the authority names it; one that was not made here may do without a name."""
+    try:
+        found = authority.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
+    except x509.ExtensionNotFound:
+        return x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key())
+    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(found.value)
 
 
 def key_pem(pair: Pair) -> str:

@@ -6,6 +6,7 @@ client's.
 """
 
 import json
+import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeAlias
@@ -36,7 +37,8 @@ CONNECTIONS: Final = 64
 
 _TOKEN: Final = "BearerToken"  # noqa: S105 - the name of a setting
 _JSON: Final = "application/json"
-_APPLY: Final = "application/apply-patch+yaml"
+# With a parameter, for without one the client would write the JSON by itself.
+_APPLY: Final = "application/apply-patch+yaml; charset=utf-8"
 _JSON_PATCH: Final = "application/json-patch+json"
 _CLIENT_ERROR: Final = 400
 
@@ -141,7 +143,7 @@ class Kube:
         metadata = obj["metadata"]
         path = _path(kind, metadata.get("namespace", ""), metadata["name"], subresource)
         query = {"fieldManager": naming.FIELD_MANAGER, "force": "true"}
-        return await self._request("PATCH", path, query, body=obj, content_type=_APPLY)
+        return await self._request("PATCH", path, query, body=_as_yaml(obj), content_type=_APPLY)
 
     async def json_patch(
         self, kind: Kind, namespace: str, name: str, operations: Sequence[Mapping[str, Any]]
@@ -236,6 +238,9 @@ async def connected() -> AsyncIterator[Kube]:
     # Our own pool, as large as all that may go on at a time; no retries: callers decide.
     configuration.connection_pool_maxsize = CONNECTIONS
     configuration.retries = None
+    # Python 3.13 wants extensions that the certificates of many clusters do not have. Chain and
+    # name are verified as ever.
+    configuration.disable_strict_ssl_verification = True
     try:
         await config.load_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
     except config.ConfigException as error:
@@ -250,6 +255,16 @@ def _path(kind: Kind, namespace: str, name: str = "", subresource: str = "") -> 
         parts += ["namespaces", quote(namespace, safe="")]
     parts += [part for part in (kind.plural, quote(name, safe=""), subresource) if part]
     return "/".join(parts)
+
+
+def _as_yaml(obj: KubeObject) -> str:
+    """JSON that a YAML parser reads as well.
+
+    In YAML an escape is no half of a surrogate pair, so what is beyond the first plane is written
+    as it is. Most of what is below cannot be escaped wrongly, and control characters have to be.
+    """
+    text = json.dumps(obj, ensure_ascii=False)
+    return re.sub("[\x7f-\uffff]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 async def _body(answer: RESTResponse) -> bytes:

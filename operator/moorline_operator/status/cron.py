@@ -26,9 +26,13 @@ class _Field(Struct, frozen=True):
 def next_time(schedule: str, after: datetime) -> datetime | None:
     """The first time later than `after`; None if there is none, as with "0 0 30 2 *".
 
-    `schedule` has five fields that the SessionCluster's rules have let pass.
+    None too if `schedule` is not of five fields, as the SessionCluster's rules have it: a
+    CronJob may be as somebody has changed it.
     """
-    minutes, hours, days, months, weekdays = _fields(schedule)
+    try:
+        minutes, hours, days, months, weekdays = _fields(schedule)
+    except ValueError:
+        return None
     start = after.astimezone(UTC).replace(second=0, microsecond=0) + timedelta(minutes=1)
     for offset in range(_DAYS):
         day = start.date() + timedelta(days=offset)

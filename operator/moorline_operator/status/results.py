@@ -19,6 +19,9 @@ _STARTING: Final = frozenset({"", "ContainerCreating", "PodInitializing"})
 _NOT_PULLED: Final = frozenset({"ErrImagePull", "ImagePullBackOff"})
 """A pod goes from one to the other and back, with ever other words."""
 
+_ATTEMPT: Final = re.compile("[0-9]{1,9}")
+"""Anybody can write a Job's annotations, and thousands of digits are no number to Python."""
+
 _WORD: Final = re.compile("[A-Z][A-Za-z0-9]{0,63}")
 
 _Number: TypeAlias = Annotated[int, Meta(ge=0, le=2**53)]
@@ -89,7 +92,7 @@ def job_facts(job: Mapping[str, Any], pods: Iterable[Mapping[str, Any]]) -> JobF
         uid=metadata["uid"],
         task=task,
         checked=annotations.get(naming.CHECKED, ""),
-        attempt=int(attempt) if attempt.isdecimal() else 0,
+        attempt=int(attempt) if _ATTEMPT.fullmatch(attempt) else 0,
         stuck="" if pod is None else _stuck(pod.get("status", {})),
     )
     if end is None:

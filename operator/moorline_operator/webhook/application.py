@@ -54,6 +54,8 @@ class Webhook:
             return web.Response(status=400, text=f"no AdmissionReview of a pod: {error}")
         except web.HTTPException:
             raise
+        except ConnectionError:
+            return web.Response(status=400, text="the body was not sent to its end")
         except Exception:  # noqa: BLE001 - the outermost place, which answers for all of them
             # Whether the pod may pass without us is for the failurePolicy to say.
             _log.exception("cannot answer the API server")

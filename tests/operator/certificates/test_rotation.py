@@ -2,15 +2,21 @@ from datetime import datetime, timedelta
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.x509.oid import NameOID
 from moorline_operator.certificates.material import (
     Material,
+    Pair,
     certificates_in,
     data_of,
     is_valid,
     pair_of,
+    pem,
     read_material,
 )
 from moorline_operator.certificates.rotation import Published, step
+from moorline_operator.certificates.signing import key_pem
 from msgspec import structs
 
 from tests.operator.certificates.samples import NAMES, NOW, TERMS, a_secret, made, taken, trusted
@@ -179,6 +185,19 @@ def test_a_damaged_next_authority_is_made_anew(half: str) -> None:
     found = taken(structs.replace(announced, **{half: ""}), NOW, trusted(announced), TOKEN)
     assert pair_of(found.material.next_authority, found.material.next_key) is not None
     assert is_served(found.material, announced.bundle, NOW)
+
+
+def test_an_authority_that_names_no_key_can_sign_too() -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "somebody's own")])
+    authority = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, NOW, NOW + 300 * DAY)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, SHA256())
+    )
+    theirs = Material(bundle=pem([authority]), authority_key=key_pem(Pair(authority, key)))
+    found = taken(theirs, NOW).material
+    assert is_served(found, theirs.bundle, NOW)
 
 
 def test_when_nothing_can_be_used_what_is_trusted_stays_trusted() -> None:

@@ -59,6 +59,7 @@ async def test_a_handshake_through_the_bundle_proves_itself() -> None:
         pytest.param(fresh().bundle, SERVER, "verify failed", id="another bundle"),
         pytest.param(None, "other.system.svc", "other.system.svc", id="another name"),
         pytest.param("", SERVER, "", id="no bundle"),
+        pytest.param("\ufffd", SERVER, "ASCII", id="somebody's bytes"),
     ],
 )
 async def test_a_handshake_that_fails_says_why(bundle: str | None, name: str, words: str) -> None:

@@ -213,6 +213,9 @@ def test_a_job_of_anybody_can_be_read() -> None:
     metadata = {"name": "x", "uid": "u", "creationTimestamp": ENDED}
     facts = job_facts({"metadata": metadata}, [])
     assert (facts.task, facts.checked, facts.attempt) == ("", "", 0)
+    # More digits than Python makes a number of.
+    annotated = {**metadata, "annotations": {naming.ATTEMPT: "9" * 5_000}}
+    assert job_facts({"metadata": annotated}, []).attempt == 0
 
 
 def test_a_cron_job_is_as_it_is_since_its_spec_changed() -> None:
