@@ -18,7 +18,7 @@ import structlog
 from moorline_operator.errors import ConfigurationError
 from moorline_operator.kube.api import connected
 from moorline_operator.probing import webhook_fault
-from moorline_operator.running import Replica
+from moorline_operator.running import Replica, watches_of
 from moorline_operator.settings import DEFAULT_FILE, Identity, Settings, read_settings
 from moorline_operator.telemetry import configure_logs
 
@@ -79,7 +79,7 @@ async def _run(settings: Settings, identity: Identity) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with connected() as kube:
+    async with connected(watches_of(settings)) as kube:
         log.info("starting", namespace=identity.namespace, pod=identity.pod)
         await Replica(kube, settings, identity).run(stop)
 

@@ -1,4 +1,4 @@
-"""Makes the children of a SessionCluster what they should be, and writes nothing if they are."""
+"""Makes the children of a SessionCluster what they should be; one that nobody touched is left."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -7,7 +7,7 @@ from typing import Final, Protocol, TypeAlias
 
 import msgspec
 
-from moorline_operator.desired import Child
+from moorline_operator.desired import Child, is_owned
 from moorline_operator.errors import (
     Conflict,
     Forbidden,
@@ -85,7 +85,7 @@ class Applier:
         """
         places = {_place(child.kind, child.obj) for child in wanted}
         for (kind, _), obj in tuple(seen.items()):
-            if kind in KEPT and _place(kind, obj) not in places and _is_owned(obj, owner_uid):
+            if kind in KEPT and _place(kind, obj) not in places and is_owned(obj, owner_uid):
                 await self.remove(kind, obj)
 
     async def remove(self, kind: Kind, obj: KubeObject) -> None:
@@ -127,11 +127,6 @@ def _explained(kind: Kind, error: KubeError) -> KubeError:
 
 def _place(kind: Kind, obj: KubeObject) -> _Place:
     return kind, obj["metadata"]["namespace"], obj["metadata"]["name"]
-
-
-def _is_owned(obj: KubeObject, owner_uid: str) -> bool:
-    owners = obj["metadata"].get("ownerReferences", ())
-    return any(owner["uid"] == owner_uid for owner in owners)
 
 
 def _version(obj: KubeObject) -> str:

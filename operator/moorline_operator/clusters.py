@@ -55,9 +55,10 @@ class Clusters:
     def removed(self, obj: KubeObject) -> None:
         self._drop(obj["metadata"]["uid"])
 
-    def listed(self, uids: frozenset[str]) -> None:
+    def listed(self, namespace: str, uids: frozenset[str]) -> None:
         for uid in self._by_uid.keys() - uids:
-            self._drop(uid)
+            if namespace in ("", self._by_uid[uid].namespace):
+                self._drop(uid)
 
     def _drop(self, uid: str) -> None:
         cluster = self._by_uid.pop(uid, None)

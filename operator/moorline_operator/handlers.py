@@ -24,7 +24,6 @@ from moorline_operator.kube.kinds import (
     JOBS,
     LEASES,
     NETWORK_POLICIES,
-    POD_MONITORS,
     SESSION_CLUSTERS,
     Kind,
 )
@@ -58,8 +57,9 @@ class Connection(kopf.ConnectionInfo):
 class Watching:
     """kopf, watching for `seen` until `run` is cancelled.
 
-    `lease` is the name of the leader's own Lease, or "" where kopf may not see it: it is renewed
-    every few seconds, so watching it as well proves that kopf is not deaf.
+    `kinds` are those of children. `lease` is the name of the leader's own Lease, or "" where kopf
+    may not see it: it is renewed every few seconds, so watching it as well proves that kopf is not
+    deaf.
     """
 
     def __init__(
@@ -68,12 +68,12 @@ class Watching:
         *,
         namespaces: Sequence[str],
         lease: str,
-        has_pod_monitors: bool,
+        kinds: Sequence[Kind],
     ) -> None:
         self._seen = seen
         self._namespaces = tuple(namespaces)
         self._lease = lease
-        self._kinds = (*CHILD_KINDS, *((POD_MONITORS,) if has_pod_monitors else ()))
+        self._kinds = tuple(kinds)
 
     async def run(self) -> None:
         """Watch until cancelled.
@@ -84,6 +84,7 @@ class Watching:
         ours = asyncio.get_running_loop()
         ended = asyncio.Event()
         stop = threading.Event()
+        failures: list[BaseException] = []
 
         def hand_on(kind: Kind, obj: KubeObject, event: str | None) -> None:
             if not stop.is_set():
@@ -92,6 +93,8 @@ class Watching:
         def work() -> None:
             try:
                 asyncio.run(self._operate(hand_on, stop))
+            except BaseException as error:  # noqa: BLE001 - handed on to who waits
+                failures.append(error)
             finally:
                 with suppress(RuntimeError):  # our loop has ended before
                     ours.call_soon_threadsafe(ended.set)
@@ -99,7 +102,7 @@ class Watching:
         threading.Thread(target=work, name="kopf", daemon=True).start()
         try:
             await ended.wait()
-            raise RuntimeError("kopf has ended by itself")
+            raise RuntimeError("kopf has ended by itself") from next(iter(failures), None)
         finally:
             # Not waited for: it writes nothing, and the Lease is given back the sooner.
             stop.set()

@@ -1,4 +1,4 @@
-"""What only the leader does: children, worker names, status, certificates."""
+"""What only the leader does: children, worker names, status."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -47,7 +47,6 @@ class Leader:
     ) -> None:
         self._kube = kube
         self._settings = settings
-        self._identity = identity
         self._telemetry = telemetry
         self._namespaces = settings.watch_namespaces or ("",)
         self._picture = Picture()
@@ -72,6 +71,7 @@ class Leader:
         self._lease = settings.election.lease if sees_lease else ""
         self._heard = monotonic()
         self._has_gaps = asyncio.Event()
+        self._child_kinds: tuple[Kind, ...] = CHILD_KINDS
 
     def silences(self) -> Iterator[tuple[str, float]]:
         """Each watch, and the seconds since anything was heard of it."""
@@ -95,11 +95,13 @@ class Leader:
             KubeError: what there is could not be listed at the start.
             ExceptionGroup: of what any part raised; the others are cancelled then.
         """
+        if await self._has_pod_monitors():
+            self._child_kinds = (*CHILD_KINDS, POD_MONITORS)
         watching = Watching(
             self._seen,
             namespaces=self._settings.watch_namespaces,
             lease=self._lease,
-            has_pod_monitors=await self._has_pod_monitors(),
+            kinds=self._child_kinds,
         )
         # Before any pod: who has a name keeps it.
         self._namer.start([lease async for lease in self._all(LEASES, naming.CLUSTER)])
@@ -164,7 +166,7 @@ class Leader:
 
     async def _read_anew(self) -> None:
         labels = f"{naming.MANAGED_BY}={naming.MANAGER},{naming.SESSION_CLUSTER}"
-        kinds = {SESSION_CLUSTERS: "", **dict.fromkeys(CHILD_KINDS, labels)}
+        kinds = {SESSION_CLUSTERS: "", **dict.fromkeys(self._child_kinds, labels)}
         for kind, selector in kinds.items():
             before = self._picture.all(kind)
             self._picture.replace(kind, before, [obj async for obj in self._all(kind, selector)])

@@ -160,9 +160,10 @@ class Pods:
         if record is not None:
             self._drop(record)
 
-    def listed(self, uids: frozenset[str]) -> None:
+    def listed(self, namespace: str, uids: frozenset[str]) -> None:
         for record in [self._records[uid] for uid in self._records.keys() - uids]:
-            self._drop(record)
+            if namespace in ("", record.namespace):
+                self._drop(record)
 
     def _drop(self, record: PodRecord) -> None:
         del self._records[record.uid]

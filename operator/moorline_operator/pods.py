@@ -32,7 +32,6 @@ class PodRecord(Struct, frozen=True, kw_only=True):
     is_finished: bool
     is_ready: bool
     is_deleting: bool
-    created: str
 
     @property
     def is_live(self) -> bool:
@@ -62,7 +61,6 @@ def record_of(pod: Mapping[str, Any]) -> PodRecord:
         is_finished=status.get("phase") in _FINISHED,
         is_ready=_is_ready(status),
         is_deleting="deletionTimestamp" in metadata,
-        created=metadata["creationTimestamp"],
     )
 
 

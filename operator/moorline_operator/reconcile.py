@@ -140,12 +140,13 @@ class Reconciler:
         refusals = Refusals()
         if not cluster.spec.suspend:
             await self._children(cluster, refusals)
-        jobs = await self._tasks.of(cluster, jobs_of(cluster, self._picture.children(cluster.key)))
+        children = self._picture.children(cluster.key)
+        jobs = await self._tasks.of(cluster, jobs_of(cluster, children))
         checked = check_fingerprint(cluster, self._settings)
         again = None
         if not cluster.spec.suspend:
             again = await self._run_tasks(cluster, obj, jobs, checked, refusals)
-        cron_job = self._child(cluster, naming.purge_cron_job(cluster.name))
+        cron_job = children.get((CRON_JOBS, naming.purge_cron_job(cluster.name)))
         ready = self._ready.get(cluster.key)
         observed = Observed(
             namespace=cluster.namespace,
@@ -178,11 +179,11 @@ class Reconciler:
                 if answer is not None:
                     self._picture.see(child.kind, answer)
                 if child.kind is CONFIG_MAPS:
-                    self._is_configured(cluster)
+                    self._mark_ready(cluster)
         with refusals.of(CONFIG_MAPS):
             await self._applier.remove_others(cluster.uid, wanted, seen)
 
-    def _is_configured(self, cluster: Cluster) -> None:
+    def _mark_ready(self, cluster: Cluster) -> None:
         before = self._ready.get(cluster.key)
         self._ready[cluster.key] = cluster
         if before is None or (before.uid, before.generation) != (cluster.uid, cluster.generation):
@@ -205,7 +206,8 @@ class Reconciler:
             with refusals.of(JOBS):
                 await self._create(check_job(cluster, self._settings, plan.attempt, checked))
         for job in plan.outdated:
-            if (there := self._child(cluster, job.name)) is not None:
+            there = self._picture.children(cluster.key).get((JOBS, job.name))
+            if there is not None:
                 with refusals.of(JOBS):
                     await self._applier.remove(JOBS, there)
         again = None if plan.again_after is None else plan.again_after.total_seconds()
@@ -253,10 +255,6 @@ class Reconciler:
             mistakes=mistakes,
             pods=tuple(self._pods.of((metadata["namespace"], metadata["name"]))),
         )
-
-    def _child(self, cluster: Cluster, name: str) -> KubeObject | None:
-        children = self._picture.children(cluster.key)
-        return children.get((JOBS, name)) or children.get((CRON_JOBS, name))
 
     def _forget(self, key: ClusterKey) -> None:
         self._ready.pop(key, None)

@@ -37,6 +37,11 @@ DEAF_SECONDS: Final = 300.0
 _log = structlog.get_logger()
 
 
+def watches_of(settings: Settings) -> int:
+    """How many a leader has: of SessionClusters and pods in each namespace, of the Secret."""
+    return 2 * max(len(settings.watch_namespaces), 1) + 1
+
+
 class Replica:
     """A replica; `run` is its life."""
 
@@ -212,5 +217,5 @@ class _Certificates:
     def removed(self, obj: KubeObject) -> None:
         """Serve on with what there was."""
 
-    def listed(self, uids: frozenset[str]) -> None:
+    def listed(self, namespace: str, uids: frozenset[str]) -> None:
         """As `removed`."""

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from moorline_operator import naming
 from moorline_operator.cluster import Cluster
+from moorline_operator.desired import is_owned
 from moorline_operator.kube.api import KubeObject
 from moorline_operator.kube.kinds import CRON_JOBS, JOBS, PODS, Kind
 from moorline_operator.picture import ChildKey, ClusterKey
@@ -60,13 +61,12 @@ def jobs_of(cluster: Cluster, children: Mapping[ChildKey, KubeObject]) -> list[K
 
     Labels are no proof: anybody can write them, and one before may have had the same name.
     """
-    cron_job = CRON_JOBS.name, naming.purge_cron_job(cluster.name)
-
-    def is_ours(job: KubeObject) -> bool:
-        owners = job["metadata"].get("ownerReferences", ())
-        return any(
-            owner["uid"] == cluster.uid or (owner["kind"], owner["name"]) == cron_job
-            for owner in owners
-        )
-
-    return [obj for (kind, _), obj in children.items() if kind is JOBS and is_ours(obj)]
+    uids = [cluster.uid]
+    cron_job = children.get((CRON_JOBS, naming.purge_cron_job(cluster.name)))
+    if cron_job is not None and is_owned(cron_job, cluster.uid):
+        uids.append(cron_job["metadata"]["uid"])
+    return [
+        obj
+        for (kind, _), obj in children.items()
+        if kind is JOBS and any(is_owned(obj, uid) for uid in uids)
+    ]

@@ -48,7 +48,7 @@ class Telemetry:
         self._reconcile_seconds.record(seconds)
 
     def admitted(self, result: str, seconds: float) -> None:
-        """One answer of the webhook; `result` is `injected`, `refused` or `failed`."""
+        """One answer of the webhook; `result` is `injected`, `ignored`, `refused` or `failed`."""
         self._admissions.add(1, {"result": result})
         self._admission_seconds.record(seconds)
 

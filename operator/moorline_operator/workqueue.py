@@ -66,7 +66,7 @@ class WorkQueue(Generic[K]):
     def failed(self, key: K) -> float:
         """Give the key back to be tried again; in how many seconds."""
         failures = self._failures[key] = self._failures.get(key, 0) + 1
-        after: float = min(FIRST_RETRY_SECONDS * 2 ** min(failures, 16), LONGEST_RETRY_SECONDS)
+        after: float = min(FIRST_RETRY_SECONDS * 2 ** min(failures - 1, 16), LONGEST_RETRY_SECONDS)
         self.add(key, after)
         self._give_back(key)
         return after

@@ -67,7 +67,7 @@ def test_what_a_new_list_does_not_have_is_gone() -> None:
     known = clusters()
     known.changed(seen("1"))
     known.changed(seen("2", "blog"))
-    known.listed(frozenset({"2"}))
+    known.listed("", frozenset({"2"}))
     assert known.known("web", "shop") is None
     assert known.known("web", "blog") is not None
 
@@ -80,6 +80,15 @@ def test_a_spec_that_cannot_be_read_is_unknown_and_named_in_the_log() -> None:
     assert known.known("web", "shop") is None
     assert logs[0]["cluster"] == "shop"
     assert "spec.cache.mode" in logs[0]["reason"]
+
+
+def test_the_list_of_one_namespace_says_nothing_of_another() -> None:
+    known = clusters()
+    known.changed(seen("1"))
+    known.listed("other", frozenset())
+    assert known.known("web", "shop") is not None
+    known.listed("web", frozenset())
+    assert known.known("web", "shop") is None
 
 
 async def test_one_that_is_too_new_is_looked_up() -> None:

@@ -153,7 +153,8 @@ class Seen:
     def removed(self, obj: KubeObject) -> None:
         del self.names[obj["metadata"]["uid"]]
 
-    def listed(self, uids: frozenset[str]) -> None:
+    def listed(self, namespace: str, uids: frozenset[str]) -> None:
+        assert namespace
         self.lists += 1
         self.names = {uid: name for uid, name in self.names.items() if uid in uids}
 

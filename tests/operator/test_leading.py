@@ -62,7 +62,7 @@ async def test_trouble_with_one_cluster_is_tried_again_and_keeps_no_other_waitin
     trouble: Outcome | Exception,
 ) -> None:
     looking = Looking(trouble)
-    await looking(2.0)
+    await looking(1.0)
     assert looking.looks == [SICK, WELL, SICK]
     assert looking.good == [False, True, False]
 

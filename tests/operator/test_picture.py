@@ -136,7 +136,7 @@ def test_what_a_new_list_does_not_have_is_gone() -> None:
     told = Told()
     for name in ("one", "two"):
         told.pods.changed(a_pod(name))
-    told.pods.listed(frozenset({"uid-of-two"}))
+    told.pods.listed("", frozenset({"uid-of-two"}))
     assert told.gone == ["one"]
     assert len(told.pods) == 1
 
@@ -148,3 +148,12 @@ def test_a_pod_whose_label_names_another_cluster_now_has_left_the_first() -> Non
     assert told.gone == ["one"]
     assert list(told.pods.of(KEY)) == []
     assert [record.name for record in told.pods.of(("web", "blog"))] == ["one"]
+
+
+def test_the_list_of_one_namespace_says_nothing_of_another() -> None:
+    told = Told()
+    told.pods.changed(a_pod("one"))
+    told.pods.changed(a_pod("two", namespace="blog"))
+    told.pods.listed("blog", frozenset())
+    assert told.gone == ["two"]
+    assert [record.name for record in told.pods.of(KEY)] == ["one"]

@@ -65,4 +65,4 @@ async def test_failures_are_tried_again_after_ever_longer_pauses_until_one_succe
     assert pauses[-1] == LONGEST_RETRY_SECONDS
     waiting.finished(await waiting.take())
     waiting.add("shop")
-    assert waiting.failed(await waiting.take()) == 2 * FIRST_RETRY_SECONDS
+    assert waiting.failed(await waiting.take()) == FIRST_RETRY_SECONDS

@@ -396,12 +396,3 @@ def test_a_reload_of_the_same_changes_nothing(tmp_path: Path) -> None:
     configuration = read(tmp_path, {"spec": MONGODB})
     copy = msgspec.structs.replace(configuration)
     assert reloadable(configuration, copy) == (configuration, ())
-
-
-def test_a_pod_of_the_operator_lives_with_fields_that_only_a_newer_sidecar_knows(
-    tmp_path: Path,
-) -> None:
-    newer = {"spec": {**MONGODB, "sessions": {"colour": "red"}}}
-    assert "spec.sessions.colour" in mistakes(tmp_path, newer)[0]
-    configuration = read(tmp_path, newer, {**ENVIRON, "MOORLINE_CLUSTER": "shop"})
-    assert configuration.backend.type is BackendType.MONGODB

@@ -5,7 +5,7 @@ come and go.
 """
 
 from moorline_operator.desired.check_job import check_fingerprint, check_job
-from moorline_operator.desired.child import Child
+from moorline_operator.desired.child import Child, is_owned
 from moorline_operator.desired.objects import desired_objects
 from moorline_operator.desired.purge_job import purge_job
 
@@ -14,5 +14,6 @@ __all__ = [
     "check_fingerprint",
     "check_job",
     "desired_objects",
+    "is_owned",
     "purge_job",
 ]

@@ -46,6 +46,11 @@ def labels(cluster: Cluster, task: str = "") -> dict[str, str]:
     return {**found, naming.TASK: task} if task else found
 
 
+def is_owned(obj: KubeObject, owner_uid: str) -> bool:
+    owners = obj["metadata"].get("ownerReferences", ())
+    return any(owner["uid"] == owner_uid for owner in owners)
+
+
 def _owner(cluster: Cluster) -> KubeObject:
     # Without blockOwnerDeletion: it needs a permission on finalizers, and would make a foreground
     # deletion of the SessionCluster wait for a purge under way.

@@ -34,6 +34,7 @@ SILENCE_SECONDS: Final = 90.0
 """A watch without a byte for that long is dead: bookmarks come about every minute."""
 
 CONNECTIONS: Final = 64
+"""For requests; each watch has one more to itself."""
 
 _TOKEN: Final = "BearerToken"  # noqa: S105 - the name of a setting
 _JSON: Final = "application/json"
@@ -228,15 +229,17 @@ class Kube:
 
 
 @asynccontextmanager
-async def connected() -> AsyncIterator[Kube]:
+async def connected(watches: int = 0) -> AsyncIterator[Kube]:
     """The API server of the pod this process runs in, else of the current kubeconfig.
+
+    `watches` is how many are open at a time.
 
     Raises:
         ConfigurationError: there is neither, or it cannot be used.
     """
     configuration = Configuration()
     # Our own pool, as large as all that may go on at a time; no retries: callers decide.
-    configuration.connection_pool_maxsize = CONNECTIONS
+    configuration.connection_pool_maxsize = CONNECTIONS + watches
     configuration.retries = None
     # Python 3.13 wants extensions that the certificates of many clusters do not have. Chain and
     # name are verified as ever.

@@ -12,7 +12,6 @@ class Kind(Struct, frozen=True):
     api_version: str
     name: str
     plural: str
-    is_namespaced: bool = True
 
     @property
     def root(self) -> str:
@@ -34,6 +33,5 @@ MUTATING_WEBHOOKS: Final = Kind(
     "admissionregistration.k8s.io/v1",
     "MutatingWebhookConfiguration",
     "mutatingwebhookconfigurations",
-    is_namespaced=False,
 )
 SESSION_CLUSTERS: Final = Kind(f"{GROUP}/{VERSION}", KIND, PLURAL)

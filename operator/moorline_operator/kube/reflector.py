@@ -30,8 +30,11 @@ class Sink(Protocol):
     def removed(self, obj: KubeObject) -> None:
         """The object is gone; this is the last that was seen of it."""
 
-    def listed(self, uids: frozenset[str]) -> None:
-        """A whole list went through `changed`: what is known and not in it is gone."""
+    def listed(self, namespace: str, uids: frozenset[str]) -> None:
+        """The whole list of a namespace ("": of all) went through `changed`.
+
+        What is known there and not in it is gone. Other reflectors may feed the same sink.
+        """
 
 
 class Reflector:
@@ -102,7 +105,7 @@ class Reflector:
                 seen.add(obj["metadata"]["uid"])
                 self._sink.changed(obj)
             self._heard = self._now()
-        self._sink.listed(frozenset(seen))
+        self._sink.listed(self._namespace, frozenset(seen))
         self._synced.set()
         return version
 

@@ -1,6 +1,7 @@
 """With `watchNamespaces` the operator works there, with permissions for nothing else."""
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,8 +16,8 @@ from tests.operator.watching import names_of, until_reason
 from tests.operator.workloads import DEPLOYMENTS, a_bare_pod, a_session_cluster, a_workload
 
 
-@pytest.fixture
-def other_namespace(control_plane: ControlPlane) -> Iterator[str]:
+@contextlib.contextmanager
+def made(control_plane: ControlPlane) -> Iterator[str]:
     name = f"test-{secrets.token_hex(4)}"
     control_plane.kubectl("create", "namespace", name)
     account = "serviceaccount/default"
@@ -25,26 +26,29 @@ def other_namespace(control_plane: ControlPlane) -> Iterator[str]:
     control_plane.kubectl("delete", "namespace", name, "--wait=false")
 
 
+@pytest.fixture
+def namespaces(control_plane: ControlPlane) -> Iterator[tuple[str, str, str]]:
+    with made(control_plane) as one, made(control_plane) as two, made(control_plane) as three:
+        yield one, two, three
+
+
 @pytest.mark.usefixtures("crds")
 async def test_the_operator_works_in_its_namespaces_and_in_no_other(
-    control_plane: ControlPlane,
-    kube: Kube,
-    namespace: str,
-    other_namespace: str,
-    tmp_path: Path,
+    control_plane: ControlPlane, kube: Kube, namespaces: tuple[str, str, str], tmp_path: Path
 ) -> None:
-    with (
-        installed(control_plane, tmp_path, f"watchNamespaces={{{namespace}}}") as release,
-        release.running(),
-    ):
+    *ours, other = namespaces
+    watched = f"watchNamespaces={{{','.join(ours)}}}"
+    for where in namespaces:
+        await kube.create(SESSION_CLUSTERS, a_session_cluster(where))
+    with installed(control_plane, tmp_path, watched) as release, release.running():
         await asyncio.to_thread(release.restore)
-        for where in (namespace, other_namespace):
-            await kube.create(SESSION_CLUSTERS, a_session_cluster(where))
-        await kube.create(DEPLOYMENTS, a_workload(DEPLOYMENTS, namespace, replicas=2))
-        assert await names_of(kube, namespace, 2) == ["node0", "node1"]
-        await until_reason(kube, namespace, "shop", "WorkersReady", "NotReady")
-        pod = await kube.create(PODS, a_bare_pod(other_namespace, "theirs"))
+        for where in ours:
+            await kube.create(DEPLOYMENTS, a_workload(DEPLOYMENTS, where, replicas=2))
+        for where in ours:
+            assert await names_of(kube, where, 2) == ["node0", "node1"]
+            await until_reason(kube, where, "shop", "WorkersReady", "NotReady")
+        pod = await kube.create(PODS, a_bare_pod(other, "theirs"))
         assert "initContainers" not in pod["spec"]
-        elsewhere = await kube.get(SESSION_CLUSTERS, other_namespace, "shop")
+        elsewhere = await kube.get(SESSION_CLUSTERS, other, "shop")
         assert "status" not in elsewhere
         assert "forbidden" not in release.logs().lower()

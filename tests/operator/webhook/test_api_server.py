@@ -151,7 +151,7 @@ async def test_pods_of_every_controller_join(
 
 async def _with_a_node(kube: Kube) -> None:
     node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "moorline-test"}}
-    nodes = Kind("v1", "Node", "nodes", is_namespaced=False)
+    nodes = Kind("v1", "Node", "nodes")
     try:
         await kube.create(nodes, node)
     except KubeError:
