@@ -7,6 +7,7 @@ client's.
 
 import json
 import re
+import warnings
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeAlias
@@ -245,7 +246,10 @@ async def connected(watches: int = 0) -> AsyncIterator[Kube]:
     # name are verified as ever.
     configuration.disable_strict_ssl_verification = True
     try:
-        await config.load_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        with warnings.catch_warnings():
+            # In a pod there is no kubeconfig, which the client finds worth a warning.
+            warnings.simplefilter("ignore", UserWarning)
+            await config.load_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
     except config.ConfigException as error:
         raise ConfigurationError([f"no way to the API server: {error}"]) from error
     async with ApiClient(configuration) as client:

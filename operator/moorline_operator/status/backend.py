@@ -75,6 +75,8 @@ def _not_known(observed: Observed, before: Condition | None) -> Finding:
     is_same = before is not None and before.observed_generation == observed.generation
     if before is not None and is_same and before.reason != "Checking":
         return _as_before(before)
+    if observed.spec is not None and observed.spec.suspend:
+        return unknown("Suspended", "spec.suspend is true: the backend is not checked.")
     job = running(observed.checked, observed.jobs)
     if job is not None and job.stuck:
         return unknown("Checking", f"{_NOT_STARTED}{job.stuck}")

@@ -54,7 +54,7 @@ async def claim(api: Api, pod: PodRecord, worker: str) -> bool:
             owner = _owner(lease)
             if owner is not None and owner["uid"] == pod.uid:
                 return True
-            if owner is None or await _is_needed(api, pod.namespace, owner, worker):
+            if owner is None or await _is_needed(api, pod, owner, worker):
                 return False
             # Not replaced: a garbage collector that has seen the old owner go may be about to
             # delete it, and before Kubernetes 1.33 it looks at the UID alone.
@@ -147,17 +147,17 @@ def _owner(lease: KubeObject) -> Mapping[str, Any] | None:
     )
 
 
-async def _is_needed(api: Api, namespace: str, owner: Mapping[str, Any], worker: str) -> bool:
-    """Whether the owner has the name, or may be about to get it.
+async def _is_needed(api: Api, pod: PodRecord, owner: Mapping[str, Any], worker: str) -> bool:
+    """Whether the owner has the name that the pod wants, or may be about to get it.
 
     A "no" stays true: a pod that is gone or finished does not return, and one that is past its
     gate with another name is not named again.
     """
     try:
-        found = record_of(await api.get(PODS, namespace, owner["name"]))
+        found = record_of(await api.get(PODS, pod.namespace, owner["name"]))
     except NotFound:
         return False
-    if found.uid != owner["uid"] or not found.is_live:
+    if found.uid != owner["uid"] or not found.is_live or found.cluster != pod.cluster:
         return False
     return found.gate is not None or found.worker in ("", worker)
 

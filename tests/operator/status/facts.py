@@ -64,7 +64,6 @@ def a_record(name: str = "shop-1", **facts: Any) -> PodRecord:  # noqa: ANN401 -
             "is_finished": False,
             "is_ready": True,
             "is_deleting": False,
-            "created": "2026-11-22T07:00:00Z",
             **facts,
         }
     )

@@ -6,7 +6,7 @@ import pytest
 from moorline_operator.status import CheckOutcome, JobFacts, status_of
 from moorline_operator.status.backend import CHECK_REASONS
 
-from tests.operator.status.facts import NOW, a_check, condition, named, observed
+from tests.operator.status.facts import MONGODB, NOW, a_check, condition, named, observed
 
 REASONS = sorted(CHECK_REASONS)
 
@@ -84,6 +84,11 @@ def test_a_spec_without_a_secret_is_told_to_have_one() -> None:
 def test_memory_needs_no_check() -> None:
     found = condition(observed({"backend": {"type": "Memory"}}), "BackendReady")
     assert (found.status, found.reason) == ("True", "InMemory")
+
+
+def test_of_a_suspended_cluster_it_is_said_that_nobody_looks() -> None:
+    found = condition(observed({"backend": MONGODB, "suspend": True}), "BackendReady")
+    assert (found.status, found.reason) == ("Unknown", "Suspended")
 
 
 def test_a_check_that_does_not_start_says_why() -> None:

@@ -54,6 +54,7 @@ def holder(api: SimulatedApi) -> str:
         pytest.param({"status": {"phase": "Succeeded"}}, True, id="succeeded"),
         pytest.param(None, True, id="gone"),
         pytest.param({"uid": "a2"}, True, id="another-pod-of-its-name"),
+        pytest.param({"labels": {naming.CLUSTER: "blog"}}, True, id="of-another-cluster-by-now"),
     ],
 )
 async def test_a_name_is_won_from_a_pod_that_needs_it_no_more(
