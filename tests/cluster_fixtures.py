@@ -3,6 +3,7 @@
 import os
 import secrets
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Final
@@ -15,9 +16,10 @@ from moorline_operator.kube.api import Kube
 
 from e2e.cluster.build import CLUSTER, cached
 from e2e.cluster.control_plane import LocalControlPlane
-from tests.operator.control_plane import ControlPlane
+from tests.operator.control_plane import CommandFailed, ControlPlane
 
 CRD: Final = Path(__file__).parents[1] / "crds" / "moorline.io_sessionclusters.yaml"
+EXPLAINED_SECONDS: Final = 60.0
 
 
 def cluster_program() -> Path:
@@ -70,9 +72,23 @@ def crds(control_plane: ControlPlane) -> None:
     # By its path: a condition that is not there yet is an error to `--for=condition`.
     established = '--for=jsonpath={.status.conditions[?(@.type=="Established")].status}=True'
     control_plane.kubectl("wait", established, f"--filename={CRD}", "--timeout=60s")
+    _until_explained(control_plane)
     if control_plane.is_local:
         # The garbage collector sees new kinds only every half minute.
         control_plane.restart_controllers()
+
+
+def _until_explained(control_plane: ControlPlane) -> None:
+    """Wait for what tells of kinds: the API server brings it up to date a moment later."""
+    deadline = time.monotonic() + EXPLAINED_SECONDS
+    while True:
+        try:
+            control_plane.kubectl("explain", "scl")
+        except CommandFailed:
+            if time.monotonic() > deadline:
+                raise
+        else:
+            return
 
 
 @pytest.fixture
