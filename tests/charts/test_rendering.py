@@ -25,7 +25,7 @@ MATRIX: Final[dict[str, dict[str, Any]]] = {
         "image": {"repository": "registry.example.com/op", "digest": "sha256:" + "0" * 64},
         "sidecar": {
             "image": {"repository": "registry.example.com:5000/sc", "tag": "7"},
-            "allowedImages": ["registry.example.com/", "ghcr.io/me/sidecar:"],
+            "allowedImages": ["registry.example.com/", "example.com/me/sidecar:"],
         },
         "imagePullSecrets": ["pull"],
     },
@@ -119,7 +119,7 @@ def test_the_operator_can_read_its_settings(
 
 def test_defaults_of_the_chart_are_those_of_the_operator(release: Release, tmp_path: Path) -> None:
     settings = settings_of(release.objects(), tmp_path)
-    usual = Settings(injection=InjectionSettings(image="ghcr.io/moorline/sidecar:0.1.0"))
+    usual = Settings(injection=InjectionSettings(image="moorline/sidecar:0.1.0"))
     names = WebhookSettings(
         configuration=release.cluster_name,
         service=release.prefix,

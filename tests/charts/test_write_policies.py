@@ -17,7 +17,7 @@ from tests.operator.desired.clusters import cluster_from
 
 pytestmark = pytest.mark.usefixtures("crds")
 
-SETTINGS: Final = InjectionSettings(image="ghcr.io/moorline/sidecar:0.1.0")
+SETTINGS: Final = InjectionSettings(image="moorline/sidecar:0.1.0")
 ALLOWED: Final = "registry.example.com/moorline/"
 
 
@@ -59,7 +59,7 @@ def test_the_operator_makes_what_a_session_cluster_wants(
 
 
 @pytest.mark.parametrize(
-    "image", ["ghcr.io/moorline/sidecar:2", "ghcr.io/moorline/sidecar@sha256:0", f"{ALLOWED}any:1"]
+    "image", ["moorline/sidecar:2", "moorline/sidecar@sha256:0", f"{ALLOWED}any:1"]
 )
 def test_the_image_is_the_sidecars_of_any_version_or_an_allowed_one(
     operator: Account, cluster: Cluster, image: str
@@ -80,7 +80,7 @@ RESTRICTED: Final = "is restricted"
 SHAPE: Final = "have one container, and nothing of the node"
 FILES: Final = "reads the ConfigMap of its SessionCluster, and one Secret"
 WRONG_TASKS: Final[dict[str, tuple[list[KubeObject], str]]] = {
-    "image": (added(f"{CONTAINER}/image", "ghcr.io/moorline/sidecarx:1"), IMAGE),
+    "image": (added(f"{CONTAINER}/image", "moorline/sidecarx:1"), IMAGE),
     "image-of-others": (added(f"{CONTAINER}/image", "busybox"), IMAGE),
     "serve": (added(f"{CONTAINER}/args", ["serve"]), COMMAND),
     "no-command": (added(f"{CONTAINER}/args", []), COMMAND),
