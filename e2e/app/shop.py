@@ -103,7 +103,11 @@ class Shop:
         cookie = _cookie(request)
         answer = await self._sessions.change(cookie, {"increment": {_CART + item: 1}}, key)
         if answer.is_gone:
-            answer = await self._sessions.open(cookie, {"attributes": {_CART + item: 1}}, key)
+            answer = await self._sessions.open(cookie, {})
+            # Not put in as it is made: the same click again has a session, and changes it.
+            opened = "; ".join(header.partition(";")[0] for header in answer.cookies)
+            changed = await self._sessions.change(opened, {"increment": {_CART + item: 1}}, key)
+            answer = Answer(changed.session, answer.cookies + changed.cookies)
         return _back(answer)
 
     @web.middleware

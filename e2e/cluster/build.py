@@ -1,8 +1,9 @@
 """The programs of a Kubernetes cluster, built from their sources with Go and kept in a cache.
 
 `cluster` is main.go beside this file: etcd and the Kubernetes components in one program. `helm` is
-Helm. The first build takes minutes; a build of unchanged sources is found in
-`$XDG_CACHE_HOME/moorline/cluster-<hash>/`. Started as `python -m e2e.cluster.build`.
+Helm; `coredns` and `pause` are what a node needs besides. The first build takes minutes; a build of
+unchanged sources is found in `$XDG_CACHE_HOME/moorline/cluster-<hash>/`. Started as
+`python -m e2e.cluster.build` for what needs no node.
 """
 
 import argparse
@@ -18,6 +19,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
+
+from e2e.cluster.places import cache
 
 NEEDED_GO: Final = (1, 24)
 CURE: Final = (
@@ -73,11 +76,13 @@ CLUSTER: Final = Program("cluster", _SOURCES, ".", _KUBERNETES_FACTS)
 HELM: Final = Program("helm", _SOURCES / "helm", f"{_HELM}/cmd/helm", _HELM_FACTS)
 PROGRAMS: Final = (CLUSTER, HELM)
 
+DNS: Final = Program("coredns", _SOURCES / "coredns", "github.com/coredns/coredns", {})
+PAUSE: Final = Program("pause", _SOURCES / "pause", ".", {})
+
 
 def cached(program: Program) -> Path:
     """Where the program is, or would be if it was built."""
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return caches / "moorline" / f"cluster-{_fingerprint()}" / program.name
+    return cache() / f"cluster-{_fingerprint(program)}" / program.name
 
 
 def build(program: Program) -> Path:
@@ -96,13 +101,11 @@ def build(program: Program) -> Path:
     return path
 
 
-def _fingerprint() -> str:
+def _fingerprint(program: Program) -> str:
     digest = hashlib.sha256()
-    for program in PROGRAMS:
-        files = (*sorted(program.module.glob("go.*")), *sorted(program.module.glob("*.go")))
-        for file in files:
-            digest.update(f"{file.relative_to(_SOURCES)}\n".encode() + file.read_bytes())
-        digest.update(f"{program.name} {program.package} {program.link_flags}\n".encode())
+    for file in (*sorted(program.module.glob("go.*")), *sorted(program.module.glob("*.go"))):
+        digest.update(f"{file.relative_to(_SOURCES)}\n".encode() + file.read_bytes())
+    digest.update(f"{program.name} {program.package} {program.link_flags}\n".encode())
     return digest.hexdigest()[:16]
 
 

@@ -6,14 +6,15 @@ import http.client
 import json
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
 from e2e.cluster.authority import Authority, KeyPair
-from e2e.cluster.part import HOST, Part, free_port
+from e2e.cluster.part import HOST, component, free_port
 
 START_SECONDS: Final = 60.0
 POLL_SECONDS: Final = 0.05
@@ -29,6 +30,36 @@ _AUDIT_POLICY: Final = {
 }
 
 
+@dataclass(frozen=True)
+class Surroundings:
+    """What an API server has around it.
+
+    It listens on `address` and `port`, and is known by these `names` too; `services` are the
+    addresses of Services, and `flags` more of its flags.
+    """
+
+    address: str
+    port: int
+    services: str
+    names: tuple[str, ...] = ()
+    flags: Mapping[str, object] = field(default_factory=dict)
+
+
+def without_nodes() -> Surroundings:
+    """On a free port of the loopback interface; nothing can be reached through a Service."""
+    return Surroundings(
+        HOST,
+        free_port(),
+        "10.0.0.0/16",
+        flags={
+            # The loopback address may not be among a Service's endpoints.
+            "endpoint-reconciler-type": "none",
+            # A Service without a proxy: webhooks behind one are called at its endpoints.
+            "enable-aggregator-routing": "true",
+        },
+    )
+
+
 class LocalControlPlane:
     """A Kubernetes control plane without nodes, with TLS, RBAC and an audit log.
 
@@ -36,22 +67,24 @@ class LocalControlPlane:
     is stopped and started again.
     """
 
-    def __init__(self, program: Path, folder: Path) -> None:
+    def __init__(
+        self, program: Path, folder: Path, surroundings: Surroundings | None = None
+    ) -> None:
         self._folder = folder
-        self._port = free_port()
+        self._around = surroundings or without_nodes()
         self._authority = Authority(folder)
         self.audit_log: Final = folder / "audit.log"
         etcd = f"http://{HOST}:{free_port()}"
-        self.etcd: Final = self._part(program, "etcd", self._etcd_flags(etcd))
-        self.api_server: Final = self._part(program, "kube-apiserver", self._api_flags(etcd))
-        self.controllers: Final = self._part(
-            program, "kube-controller-manager", self._controller_flags()
+        self.etcd: Final = component(program, "etcd", self._etcd_flags(etcd), folder)
+        self.api_server: Final = component(program, "kube-apiserver", self._api_flags(etcd), folder)
+        self.controllers: Final = component(
+            program, "kube-controller-manager", self._controller_flags(), folder
         )
         self.kubeconfig: Final = self.kubeconfig_of(ADMIN, "system:masters")
 
     @property
     def url(self) -> str:
-        return f"https://{HOST}:{self._port}"
+        return f"https://{self._around.address}:{self._around.port}"
 
     @property
     def ca(self) -> Path:
@@ -108,7 +141,9 @@ class LocalControlPlane:
 
     def _is_ready(self) -> bool:
         trust = ssl.create_default_context(cafile=str(self.ca))
-        connection = http.client.HTTPSConnection(HOST, self._port, timeout=5, context=trust)
+        connection = http.client.HTTPSConnection(
+            self._around.address, self._around.port, timeout=5, context=trust
+        )
         try:
             connection.request("GET", "/readyz")
             return connection.getresponse().status == http.HTTPStatus.OK
@@ -116,10 +151,6 @@ class LocalControlPlane:
             return False
         finally:
             connection.close()
-
-    def _part(self, program: Path, name: str, flags: dict[str, object]) -> Part:
-        arguments = [f"--{flag}={value}" for flag, value in flags.items()]
-        return Part(name, (str(program), name, *arguments), self._folder / f"{name}.log")
 
     def _etcd_flags(self, url: str) -> dict[str, object]:
         peer = f"http://{HOST}:{free_port()}"
@@ -136,30 +167,36 @@ class LocalControlPlane:
         }
 
     def _api_flags(self, etcd: str) -> dict[str, object]:
+        around = self._around
         # Host names are those that a Pod would know it by.
-        serving = self._authority.server("kube-apiserver", (HOST, "localhost", "kubernetes"))
+        names = (around.address, "localhost", "kubernetes", *around.names)
+        serving = self._authority.server("kube-apiserver", names)
         policy = self._folder / "audit-policy.yaml"
         policy.write_text(yaml.safe_dump(_AUDIT_POLICY))
         self._service_account_key = self._authority.signing_key("service-accounts")
         return {
             "etcd-servers": etcd,
-            "bind-address": HOST,
-            "advertise-address": HOST,
-            "secure-port": self._port,
-            # The loopback address may not be among a Service's endpoints.
-            "endpoint-reconciler-type": "none",
-            "service-cluster-ip-range": "10.0.0.0/16",
+            "bind-address": around.address,
+            "advertise-address": around.address,
+            "secure-port": around.port,
+            "service-cluster-ip-range": around.services,
             **_certificate_flags("tls-cert-file", "tls-private-key-file", serving),
             "client-ca-file": self.ca,
+            # For logs and exec, where there are nodes; their names are in no DNS.
+            **_certificate_flags(
+                "kubelet-client-certificate",
+                "kubelet-client-key",
+                self._authority.client("system:kube-apiserver", "system:masters"),
+            ),
+            "kubelet-preferred-address-types": "InternalIP",
             "authorization-mode": "Node,RBAC",
             "service-account-issuer": "https://kubernetes.default.svc.cluster.local",
             "service-account-key-file": self._service_account_key,
             "service-account-signing-key-file": self._service_account_key,
-            # A Service without a proxy: webhooks behind one are called at its endpoints.
-            "enable-aggregator-routing": "true",
             "audit-policy-file": policy,
             "audit-log-path": self.audit_log,
             "audit-log-maxsize": 10_000,
+            **around.flags,
         }
 
     def _controller_flags(self) -> dict[str, object]:

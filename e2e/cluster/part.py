@@ -6,7 +6,7 @@ import os
 import random
 import socket
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -97,6 +97,12 @@ class Part:
             return "(no log)"
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
         return "\n".join(lines[-TAIL_LINES:])
+
+
+def component(program: Path, name: str, flags: Mapping[str, object], folder: Path) -> Part:
+    """A part of Kubernetes: `program` is what `build.CLUSTER` makes, the log goes to `folder`."""
+    arguments = [f"--{flag}={value}" for flag, value in flags.items()]
+    return Part(name, (str(program), name, *arguments), folder / f"{name}.log")
 
 
 def free_port() -> int:
