@@ -172,7 +172,7 @@ class MonitoringSpec(Model, frozen=True, kw_only=True):
     network_policy: Annotated[
         bool,
         Meta(
-            description="Whether a NetworkPolicy is made. false: one policy on a pod forbids all "
-            "that it does not allow."
+            description="Whether a NetworkPolicy is made for purge and check pods: nobody reaches "
+            "them, and they reach DNS and the backend. It never selects the application's pods."
         ),
     ] = False
