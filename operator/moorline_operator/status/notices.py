@@ -14,6 +14,7 @@ from moorline_operator.status.deriving import (
     SIDECARS_UP_TO_DATE,
     WORKERS_READY,
 )
+from moorline_operator.status.purges import NOT_OF_A_RUN
 
 
 class Reason(StrEnum):
@@ -117,7 +118,9 @@ def _purge(change: _Change) -> Iterator[Notice]:
         )
         yield Notice(Reason.PURGE_COMPLETED, note)
     else:
-        yield Notice(Reason.PURGE_FAILED, f"{condition.reason}: {condition.message}")
+        is_told = condition.reason not in NOT_OF_A_RUN
+        note = f"{condition.reason}: {condition.message}" if is_told else "The last purge failed."
+        yield Notice(Reason.PURGE_FAILED, note)
 
 
 def _named(status: SessionClusterStatus, name: str) -> Condition | None:

@@ -37,7 +37,8 @@ _BY_EXIT_CODE: Final = {
     WRONG_CONFIGURATION: ("InvalidConfiguration", "The last purge cannot run with this spec."),
 }
 
-_NOT_OF_A_RUN: Final = frozenset({"NotYetRun", "Suspended", "Overdue", "ConfigInvalid"})
+NOT_OF_A_RUN: Final = frozenset({"NotYetRun", "Suspended", "Overdue", "ConfigInvalid"})
+"""Reasons of PurgeHealthy that say nothing of how a purge went."""
 
 
 def due_token(token: str, purge: PurgeStatus | None) -> str:
@@ -137,7 +138,7 @@ def _overdue_message(observed: Observed, due: datetime) -> str:
 
 def _of_gone_run(purge: PurgeStatus, before: Condition | None) -> Finding:
     """The finding of a run whose Job is gone."""
-    if before is not None and before.reason not in _NOT_OF_A_RUN:
+    if before is not None and before.reason not in NOT_OF_A_RUN:
         return Finding(before.status, before.reason, before.message)
     if purge.last_run == purge.last_success:
         return good("LastRunSucceeded", "The last purge succeeded.")

@@ -96,3 +96,4 @@ def test_a_purge_of_a_suspended_schedule_is_told_of_too() -> None:
     before = status_of(observed(suspended))
     [notice] = events_of(before, status_of(observed(suspended, jobs=[failed(ended=NOW)])))
     assert notice.reason is Reason.PURGE_FAILED
+    assert notice.note == "The last purge failed."
