@@ -7,6 +7,7 @@ import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
+import pytest
 from moorline_operator import naming
 from moorline_operator.certificates.keeping import ROTATE_NOW
 from moorline_operator.errors import KubeError
@@ -16,6 +17,9 @@ from moorline_operator.kube.kinds import PODS, SECRETS, SESSION_CLUSTERS
 from tests.operator.installation import NAMESPACE, Installation, decoded, wait_until
 from tests.operator.watching import eventually
 from tests.operator.workloads import a_bare_pod, a_session_cluster
+
+# Minutes where the machine is shared.
+pytestmark = pytest.mark.timeout(300)
 
 PER_SECOND = 50
 IN_FLIGHT = 32

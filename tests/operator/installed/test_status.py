@@ -20,7 +20,8 @@ from tests.operator.workloads import (
     with_mongodb,
 )
 
-pytestmark = pytest.mark.usefixtures("operator")
+# Minutes where the machine is shared.
+pytestmark = [pytest.mark.usefixtures("operator"), pytest.mark.timeout(300)]
 
 
 async def annotate(kube: Kube, namespace: str, name: str, value: str) -> None:

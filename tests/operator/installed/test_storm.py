@@ -19,6 +19,9 @@ from tests.operator.watching import (
 )
 from tests.operator.workloads import REPLICA_SETS, a_session_cluster, a_workload
 
+# Minutes where the machine is shared.
+pytestmark = pytest.mark.timeout(300)
+
 PODS_AT_ONCE = 200
 KILLS = 6
 
