@@ -142,9 +142,7 @@ class Watching:
         settings.posting.enabled = False
         settings.watching.chunk_size = 500
         for kind in self._kinds:
-            settings.watching.label_selectors[kind.plural] = (
-                f"{naming.MANAGED_BY}={naming.MANAGER},{naming.SESSION_CLUSTER}"
-            )
+            settings.watching.label_selectors[kind.plural] = naming.CHILDREN
         settings.watching.field_selectors[LEASES.plural] = f"metadata.name={self._lease}"
         return settings
 

@@ -165,8 +165,7 @@ class Leader:
                 self._queue.add(key)
 
     async def _read_anew(self) -> None:
-        labels = f"{naming.MANAGED_BY}={naming.MANAGER},{naming.SESSION_CLUSTER}"
-        kinds = {SESSION_CLUSTERS: "", **dict.fromkeys(self._child_kinds, labels)}
+        kinds = {SESSION_CLUSTERS: "", **dict.fromkeys(self._child_kinds, naming.CHILDREN)}
         for kind, selector in kinds.items():
             before = self._picture.all(kind)
             self._picture.replace(kind, before, [obj async for obj in self._all(kind, selector)])

@@ -28,6 +28,9 @@ SESSION_CLUSTER: Final = "moorline.io/sessioncluster"
 """Label of a child, and of its pods: the SessionCluster it was made for. Never `CLUSTER`: pods
 with that would be injected."""
 
+CHILDREN: Final = f"{MANAGED_BY}={MANAGER},{SESSION_CLUSTER}"
+"""The label selector of all children, of whichever SessionCluster."""
+
 TASK: Final = "moorline.io/task"
 """Label of a Job and its pods: `purge` or `check`."""
 

@@ -1,5 +1,6 @@
 """What all children have in common: where they are, whose they are, and how they are found."""
 
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from moorline_api.model import GROUP, KIND, VERSION
@@ -46,7 +47,7 @@ def labels(cluster: Cluster, task: str = "") -> dict[str, str]:
     return {**found, naming.TASK: task} if task else found
 
 
-def is_owned(obj: KubeObject, owner_uid: str) -> bool:
+def is_owned(obj: Mapping[str, Any], owner_uid: str) -> bool:
     owners = obj["metadata"].get("ownerReferences", ())
     return any(owner["uid"] == owner_uid for owner in owners)
 

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from moorline_operator import naming
+from moorline_operator.desired import is_owned
 from moorline_operator.status.facts import CheckOutcome, CronFacts, JobFacts, PurgeOutcome
 
 MESSAGE_BYTES: Final = 2_048
@@ -146,11 +147,7 @@ def _end(status: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def _last_pod(job_uid: str, pods: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    def is_owned(pod: Mapping[str, Any]) -> bool:
-        owners = pod["metadata"].get("ownerReferences", ())
-        return any(owner["uid"] == job_uid for owner in owners)
-
-    owned = filter(is_owned, pods)
+    owned = (pod for pod in pods if is_owned(pod, job_uid))
     return max(owned, key=lambda pod: str(pod["metadata"]["creationTimestamp"]), default=None)
 
 
