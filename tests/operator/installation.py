@@ -67,10 +67,15 @@ class Replica:
         members["webhook"] = {**members["webhook"], "port": self.port}
         self._settings.write_text(yaml.safe_dump(members), encoding="utf-8")
         self._process: subprocess.Popen[bytes] | None = None
+        self._begun_at = 0
 
     @property
     def log(self) -> str:
         return self._log.read_text(encoding="utf-8") if self._log.exists() else ""
+
+    def is_holder(self, identity: str) -> bool:
+        """Whether this very process, and not one before it, took the Lease under the identity."""
+        return self.is_running and f'"identity":"{identity}"' in self.log[self._begun_at :]
 
     @property
     def is_running(self) -> bool:
@@ -87,6 +92,7 @@ class Replica:
             "POD_NAMESPACE": NAMESPACE,
         }
         command = [sys.executable, "-m", "moorline_operator", "run", "--settings"]
+        self._begun_at = len(self.log)
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [*command, str(self._settings)], env=environment, stdout=log, stderr=log
@@ -192,14 +198,17 @@ class Installation:
         return {name: float(value) for name, value in pairs}
 
     def leader(self) -> Replica:
-        """The replica that holds the Lease."""
+        """The replica that holds the Lease, once it leads.
+
+        A Lease outlives the process that was killed, and the next one has the same pod's name.
+        """
         found: list[Replica] = []
 
         def is_found() -> bool:
             spec = self._get("lease", self.lease, "-n", NAMESPACE).get("spec", {})
             holder = spec.get("holderIdentity") or "-"
-            found[:] = [one for one in self.replicas if holder.startswith(one.name)]
-            return bool(found) and found[0].is_running
+            found[:] = [one for one in self.replicas if one.is_holder(holder)]
+            return bool(found)
 
         wait_until(is_found, "nobody leads")
         return found[0]
