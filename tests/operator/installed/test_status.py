@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from moorline_operator import naming
 from moorline_operator.kube.api import Kube
-from moorline_operator.kube.kinds import EVENTS, JOBS, SECRETS, SESSION_CLUSTERS
+from moorline_operator.kube.kinds import EVENTS, JOBS, LEASES, SECRETS, SESSION_CLUSTERS
 
-from tests.operator.installation import Installation
+from tests.operator.installation import NAMESPACE, Installation
 from tests.operator.kubelet import running_tasks
 from tests.operator.watching import condition, eventually, everything, until_reason
 from tests.operator.workloads import (
@@ -21,7 +21,9 @@ from tests.operator.workloads import (
 )
 
 # Minutes where the machine is shared.
-pytestmark = [pytest.mark.usefixtures("operator"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.usefixtures("operator"), pytest.mark.timeout(400)]
+
+TRIES = 3
 
 
 async def annotate(kube: Kube, namespace: str, name: str, value: str) -> None:
@@ -122,28 +124,48 @@ async def test_one_quiet_minute_writes_nothing_but_the_leader_s_lease(
     await kube.create(SESSION_CLUSTERS, a_session_cluster(namespace))
     await kube.create(DEPLOYMENTS, a_workload(DEPLOYMENTS, namespace, replicas=2))
     await until_reason(kube, namespace, "shop", "WorkersReady", "NotReady")
-    settled = len(await _writes(operator))
+    # A leader that is new looks at everything, and one may lose its Lease on a busy machine.
+    for _ in range(TRIES):
+        settled, leader = await _settled(operator, namespace), await _leader(operator, kube)
+        requests = len(await asyncio.to_thread(operator.control_plane.audit))
+        await asyncio.sleep(60)
+        if await _leader(operator, kube) == leader:
+            break
+    else:
+        pytest.fail("no leader lasts for a minute")
+    assert (await _writes(operator, namespace))[settled:] == []
+    assert len(await asyncio.to_thread(operator.control_plane.audit)) > requests
+
+
+async def _leader(operator: Installation, kube: Kube) -> str:
+    identity: str = (await kube.get(LEASES, NAMESPACE, operator.lease))["spec"]["holderIdentity"]
+    return identity
+
+
+async def _settled(operator: Installation, namespace: str) -> int:
+    """How many writes there are once nothing more is written."""
+    settled = len(await _writes(operator, namespace))
 
     async def is_settled() -> bool:
         nonlocal settled
         await asyncio.sleep(5)
-        before, settled = settled, len(await _writes(operator))
+        before, settled = settled, len(await _writes(operator, namespace))
         return before == settled
 
     await eventually(is_settled, lambda: "the operator does not come to rest")
-    requests = len(await asyncio.to_thread(operator.control_plane.audit))
-    await asyncio.sleep(60)
-    assert len(await _writes(operator)) == settled
-    assert len(await asyncio.to_thread(operator.control_plane.audit)) > requests
+    return settled
 
 
-async def _writes(operator: Installation) -> list[dict[str, Any]]:
-    """What the operator's account wrote so far, but for the leader's Lease."""
+async def _writes(operator: Installation, namespace: str) -> list[str]:
+    """What the operator's account wrote so far: there, and of what is in no namespace.
+
+    What tests before have left is still being deleted in others, which is not quiet.
+    """
     audit = await asyncio.to_thread(operator.control_plane.audit)
     return [
-        entry
+        f"{entry['verb']} {entry['requestURI']}"
         for entry in audit
         if entry["user"]["username"] == operator.account
         and entry["verb"] not in ("get", "list", "watch")
-        and entry.get("objectRef", {}).get("name") != operator.lease
+        and entry.get("objectRef", {}).get("namespace", "") in ("", namespace)
     ]
