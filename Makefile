@@ -28,7 +28,7 @@ ARGS ?=
 
 .PHONY: help
 help: ## this list
-	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) \
+	@sed -nE 's/^([a-z0-9-]+):[^#]*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) \
 		| while IFS=$$'\t' read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
 
 .PHONY: run
@@ -54,8 +54,12 @@ test: $(READY) ## every check that needs no cluster: lint, types, imports, depen
 	$(call stage,cluster,$(BIN)/python -m e2e.cluster.build --if-possible)
 	$(call stage,tests,$(BIN)/pytest --cov $(ARGS))
 
+.PHONY: e2e
+e2e: $(READY) ## take a shop through a cluster's life, with pods, images and users: docs/e2e.md
+	@exec $(BIN)/pytest e2e -p no:randomly --capture=no --timeout=900 $(ARGS)
+
 .PHONY: cluster
-cluster: $(READY) ## build, with Go, the Kubernetes control plane and Helm that tests run against
+cluster: $(READY) ## build, with Go, the Kubernetes and the Helm that tests run against
 	@exec $(BIN)/python -m e2e.cluster.build $(ARGS)
 
 .PHONY: test-quick

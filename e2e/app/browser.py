@@ -35,7 +35,12 @@ class Browser:
         self._url = shop_url
         self._headers = {**_JSON, "Cookie": cookie} if cookie else _JSON
         # It is the shop's address that is unsafe: cookies are not kept for IP addresses otherwise.
-        jar = aiohttp.DummyCookieJar() if cookie else aiohttp.CookieJar(unsafe=True)
+        # As with TLS in front of the shop, it gets the cookies that are `Secure`.
+        jar = (
+            aiohttp.DummyCookieJar()
+            if cookie
+            else aiohttp.CookieJar(unsafe=True, treat_as_secure_origin=URL(shop_url))
+        )
         self._http = aiohttp.ClientSession(cookie_jar=jar, timeout=TIMEOUT)
         self.served: Counter[str] = Counter()
         """Requests, by the pod that answered."""

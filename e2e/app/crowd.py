@@ -1,9 +1,10 @@
 """Many users of a shop at once, who remember what they were told and hold every page to it.
 
-    python -m e2e.app.crowd http://10.96.1.2 --users 20 --seconds 60
+    python -m e2e.app.crowd http://shop --users 20 --seconds 60
 
-Ends with 0 if every promise was kept. Errors are told, and are no broken promise: a user whose
-click fails clicks again, with the same key, and it counts once.
+Ends after that time or at SIGTERM, with 0 if every promise was kept. Errors are told as they
+happen, and are no broken promise: a user whose click fails clicks again, with the same key, and it
+counts once. The last line is the report, as JSON.
 """
 
 from __future__ import annotations
@@ -11,13 +12,16 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
+import signal
 import sys
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 
 from e2e.app.balancer import running_balancer
@@ -27,19 +31,33 @@ from e2e.app.pages import ITEMS, Shopfront
 PATIENCE_SECONDS: Final = 60.0
 TRUST_SECONDS: Final = 12.0
 """So long a worker may go on serving a session that ended elsewhere: `cache.maxTrust`, and some."""
-PAUSE_SECONDS: Final = 0.25
-"""At most, between a user's clicks, and before a click is tried again."""
+PAUSE_SECONDS: Final = 1.0
+"""At most, between a user's clicks."""
+RETRY_SECONDS: Final = 0.25
+"""At most, before a click that failed is tried again."""
+BEGUN: Final = "everybody is in"
+"""The line that says that every user has seen a page."""
 
 
 class Report(Struct):
-    """What all users saw."""
+    """What all users saw.
 
+    `clicks` and the `logouts` among them, `slowest_ms` of one click with its redirect, `failures`
+    (sentences) and `broken` promises, requests `served` by each pod, pages by each worker.
+    """
+
+    users: int
     clicks: int = 0
     logouts: int = 0
     slowest_ms: float = 0.0
     failures: list[str] = []
     broken: list[str] = []
-    served: Counter[str] = Counter()
+    served: dict[str, int] = {}
+    workers: dict[str, int] = {}
+
+    @property
+    def requests(self) -> int:
+        return sum(self.served.values())
 
 
 class User:
@@ -54,14 +72,16 @@ class User:
         self._key = ""
         self._old_cookies: list[tuple[float, str]] = []
 
-    async def live(self, shop_url: str, until: float) -> None:
-        """Click until the time (of `time.monotonic`) has come, and look a last time."""
+    async def live(self, shop_url: str, begun: Callable[[], None], stop: asyncio.Event) -> None:
+        """Click until told to stop, and look a last time."""
         await self._look()
-        while time.monotonic() < until:
+        begun()
+        while not stop.is_set():
             await random.choices(  # noqa: S311 - no secret
                 (self._add, self._look, self._log_in, self._log_out), (60, 25, 10, 5)
             )[0]()
-            await asyncio.sleep(random.uniform(0, PAUSE_SECONDS))  # noqa: S311 - no secret
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), random.uniform(0, PAUSE_SECONDS))  # noqa: S311
         await self._look()
         now = time.monotonic()
         for ended, cookie in self._old_cookies:
@@ -82,7 +102,7 @@ class User:
 
     async def _log_in(self) -> None:
         self._is_logged_in = True
-        form = {"user": self._name}
+        form = {"user": self._name, "key": self._key}
         self._check(
             await self._until_answered("logs in", lambda: self._browser.press("login", form))
         )
@@ -90,11 +110,13 @@ class User:
     async def _log_out(self) -> None:
         if not self._cart or not self._is_logged_in:
             return
-        self._old_cookies.append((time.monotonic(), self._browser.cookie))
+        cookie = self._browser.cookie
         self._is_logged_in = False
         self._cart.clear()
         self._report.logouts += 1
         self._check(await self._until_answered("logs out", lambda: self._browser.press("logout")))
+        # It was promised with that answer, not before.
+        self._old_cookies.append((time.monotonic(), cookie))
 
     async def _until_answered(
         self, what: str, click: Callable[[], Awaitable[Visit]]
@@ -106,19 +128,22 @@ class User:
             self._report.slowest_ms = max(self._report.slowest_ms, visit.ms)
             if visit.statuses and visit.statuses[-1] == HTTPStatus.OK:
                 return visit.page
-            self._report.failures.append(
-                f"{time.strftime('%H:%M:%S')} {self._name} {what}: {visit.statuses or 'no answer'}"
-                f" from {', '.join(visit.pods) or 'nobody'} after {visit.ms:.0f} ms"
+            self._tell(
+                self._report.failures,
+                f"{what}: {visit.statuses or 'no answer'} from {', '.join(visit.pods) or 'nobody'}"
+                f" after {visit.ms:.0f} ms",
             )
             if time.monotonic() > deadline:
                 self._hold(is_kept=False, what=f"{what}: no answer in {PATIENCE_SECONDS:.0f} s")
                 return None
-            await asyncio.sleep(PAUSE_SECONDS)
+            await asyncio.sleep(random.uniform(0, RETRY_SECONDS))  # noqa: S311 - no secret
 
     def _check(self, page: Shopfront | None) -> None:
         if page is None:
             return
         self._key = page.key
+        if page.worker is not None:
+            self._report.workers[page.worker] = self._report.workers.get(page.worker, 0) + 1
         wanted = self._name if self._is_logged_in else None
         self._hold(page.user == wanted, f"is {wanted}, the page of {page.pod} says {page.user}")
         self._hold(
@@ -132,26 +157,49 @@ class User:
 
     def _hold(self, is_kept: bool, what: str) -> None:  # noqa: FBT001 - it reads as a sentence
         if not is_kept:
-            self._report.broken.append(f"{time.strftime('%H:%M:%S')} {self._name}: {what}")
+            self._tell(self._report.broken, what)
+
+    def _tell(self, lines: list[str], what: str) -> None:
+        lines.append(f"{time.strftime('%H:%M:%S')} {self._name} {what}")
+        print(lines[-1], flush=True)
 
 
-async def visit(shop_url: str, users: int, seconds: float) -> Report:
-    """Let so many users shop for so long."""
-    report = Report(failures=[], broken=[], served=Counter())
-    until = time.monotonic() + seconds
+async def visit(shop_url: str, users: int, stop: asyncio.Event) -> Report:
+    """Let so many users shop until told to stop."""
+    report = Report(users, failures=[], broken=[], served={}, workers={})
+    served: Counter[str] = Counter()
+    arrived = 0
+
+    def begun() -> None:
+        nonlocal arrived
+        arrived += 1
+        if arrived == users:
+            print(BEGUN, flush=True)
+
     async with running_balancer([shop_url]) as url:
 
         async def one(number: int) -> None:
             async with Browser(url) as browser:
                 try:
-                    await User(f"user{number}", browser, report).live(url, until)
+                    await User(f"user{number}", browser, report).live(url, begun, stop)
                 finally:
-                    report.served.update(browser.served)
+                    served.update(browser.served)
 
         async with asyncio.TaskGroup() as tasks:
             for number in range(users):
                 tasks.create_task(one(number))
+    report.served = dict(sorted(served.items()))
     return report
+
+
+async def _visit(url: str, users: int, seconds: float | None) -> Report:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    if seconds is not None:
+        loop.call_later(seconds, stop.set)
+    return await visit(url, users, stop)
 
 
 def main() -> int:
@@ -159,17 +207,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m e2e.app.crowd", description=__doc__)
     parser.add_argument("url")
     parser.add_argument("--users", type=int, default=20)
-    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--seconds", type=float)
     arguments = parser.parse_args()
-    report = asyncio.run(visit(arguments.url, arguments.users, arguments.seconds))
-    for line in (*report.failures[:20], *(f"BROKEN {line}" for line in report.broken[:20])):
-        print(line)
-    print(
-        f"{arguments.users} users, {report.clicks} clicks, {sum(report.served.values())} requests"
-        f" ({', '.join(f'{count} by {pod}' for pod, count in sorted(report.served.items()))});"
-        f" {len(report.failures)} errors, slowest {report.slowest_ms:.0f} ms,"
-        f" {report.logouts} logouts, {len(report.broken)} promises broken"
-    )
+    report = asyncio.run(_visit(arguments.url, arguments.users, arguments.seconds))
+    print(msgspec.json.encode(report).decode())
     return 1 if report.broken else 0
 
 

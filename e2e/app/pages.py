@@ -44,8 +44,8 @@ def shop_page(front: Shopfront) -> str:
     account = (
         '<form method="post" action="/logout"><button>Log out</button></form>'
         if front.user
-        else '<form method="post" action="/login"><input name="user" placeholder="your name"'
-        ' required maxlength="60"> <button>Log in</button></form>'
+        else f'<form method="post" action="/login">{_hidden(front.key)}<input name="user"'
+        ' placeholder="your name" required maxlength="60"> <button>Log in</button></form>'
     )
     return _document(
         "Moorline shop",
@@ -62,10 +62,13 @@ def trouble_page(title: str, sentence: str) -> str:
 
 def _add_button(item: str, key: str) -> str:
     return (
-        '<form method="post" action="/cart">'
-        f'<input type="hidden" name="key" value="{escape(key)}">'
+        f'<form method="post" action="/cart">{_hidden(key)}'
         f'<button name="item" value="{escape(item)}">Add {escape(item)}</button></form>'
     )
+
+
+def _hidden(key: str) -> str:
+    return f'<input type="hidden" name="key" value="{escape(key)}">'
 
 
 def _document(title: str, body: str) -> str:

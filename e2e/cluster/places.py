@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -28,6 +29,11 @@ CONTROL_GROUP: Final = "moorline-cluster"
 BUILD_CONTROL_GROUP: Final = "moorline-images"
 """The same for what builds images."""
 
+EMPTY_SECONDS: Final = 10.0
+POLL_SECONDS: Final = 0.05
+
+_HIERARCHIES: Final = Path("/sys/fs/cgroup")
+
 
 def cache() -> Path:
     """What is kept between clusters."""
@@ -43,18 +49,37 @@ def kubeconfig() -> Path:
     return running() / "cluster-admin.kubeconfig"
 
 
-def control_groups(name: str) -> list[Path]:
+def control_groups(name: str, root: Path = _HIERARCHIES) -> list[Path]:
     """The group's folder in every hierarchy: one in version 2, one a controller in version 1."""
-    root = Path("/sys/fs/cgroup")
     if (root / "cgroup.controllers").exists():
         return [root / name]
     return [tree / name for tree in sorted(root.iterdir()) if tree.is_mount()]
 
 
-def remove_control_group(name: str) -> None:
-    """Remove a group in which no process is left, and those below it."""
-    for tree in control_groups(name):
+def remove_control_group(
+    name: str, root: Path = _HIERARCHIES, *, seconds: float = EMPTY_SECONDS
+) -> None:
+    """Remove a group of which all processes have been ended, and those below it.
+
+    Raises:
+        OSError: the kernel still does not let it go after that time.
+    """
+    deadline = time.monotonic() + seconds
+    for tree in control_groups(name, root):
         # From the leaves: the kernel removes only empty ones.
         for folder, _, _ in os.walk(tree, topdown=False):
+            _remove(Path(folder), deadline)
+
+
+def _remove(folder: Path, deadline: float) -> None:
+    while True:
+        try:
             with suppress(FileNotFoundError):
-                Path(folder).rmdir()
+                folder.rmdir()
+        except OSError:
+            # The last process may be gone a moment before its group is free.
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(POLL_SECONDS)
+        else:
+            return

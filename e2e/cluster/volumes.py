@@ -1,4 +1,4 @@
-"""Storage of the single node: a default StorageClass, and a few volumes that wait for claims."""
+"""Storage of the single node: a default StorageClass, and volumes that wait for claims."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 from e2e.cluster import places
 
-COUNT: Final = 4
+COUNT: Final = 16
 CLASS: Final = "standard"
 
 

@@ -71,7 +71,7 @@ def test_the_demo_keeps_its_promises() -> None:
     ("method", "path", "form"),
     [
         pytest.param("GET", "/", {}, id="page"),
-        pytest.param("POST", "/login", {"user": "ada"}, id="login"),
+        pytest.param("POST", "/login", {"user": "ada", "key": "k" * 16}, id="login"),
         pytest.param("POST", "/cart", {"item": "tea", "key": "k" * 16}, id="cart"),
         pytest.param("POST", "/logout", {}, id="logout"),
     ],
@@ -91,8 +91,9 @@ async def test_without_a_sidecar_the_shop_asks_for_patience(
 @pytest.mark.parametrize(
     ("path", "form"),
     [
-        pytest.param("/login", {"user": " "}, id="nobody"),
-        pytest.param("/login", {"user": "x" * 61}, id="long-name"),
+        pytest.param("/login", {"user": " ", "key": "k" * 16}, id="nobody"),
+        pytest.param("/login", {"user": "x" * 61, "key": "k" * 16}, id="long-name"),
+        pytest.param("/login", {"user": "ada"}, id="login-without-a-key"),
         pytest.param("/cart", {"item": "yacht", "key": "k" * 16}, id="unknown-item"),
         pytest.param("/cart", {"item": "tea", "key": "short"}, id="guessable-key"),
     ],
