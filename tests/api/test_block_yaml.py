@@ -107,7 +107,7 @@ def test_a_long_text_is_folded_at_its_spaces_and_keeps_its_lines() -> None:
     ]
 
 
-@pytest.mark.parametrize("value", [{1, 2}, b"bytes", object()], ids=repr)
+@pytest.mark.parametrize("value", [{1, 2}, b"bytes", object()], ids=["set", "bytes", "object"])
 def test_what_json_does_not_know_is_refused(value: object) -> None:
     with pytest.raises(TypeError):
         block_yaml({"a": value})
