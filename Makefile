@@ -52,7 +52,7 @@ test: $(READY) ## every check that needs no cluster: lint, types, imports, depen
 	$(call stage,imports,$(BIN)/lint-imports --no-logo)
 	$(call stage,dependencies,$(foreach folder,$(DISTRIBUTIONS),$(BIN)/deptry --no-ansi --config $(folder)/pyproject.toml $(folder) &&) true)
 	$(call stage,cluster,$(BIN)/python -m e2e.cluster.build --if-possible)
-	$(call stage,tests,$(BIN)/pytest --cov $(ARGS))
+	$(call stage,tests,$(BIN)/pytest --cov --numprocesses=auto --maxprocesses=4 --dist=loadfile $(ARGS))
 
 .PHONY: e2e
 e2e: $(READY) ## take a shop through a cluster's life, with pods, images and users: docs/e2e.md
