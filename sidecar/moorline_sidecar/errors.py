@@ -6,7 +6,9 @@ MoorlineError
 ├── StoreError               what a store tells the sessions layer
 │   ├── StoreUnavailable     surely not applied: repeat it later              503
 │   ├── OutcomeUnknown       perhaps applied: look before repeating           504
-│   └── AlreadyExists        the key is taken, by a session or a tombstone
+│   ├── AlreadyExists        the key is taken, by a session or a tombstone
+│   ├── StreamUnsupported    do without: this server does not tell of changes
+│   └── HistoryLost          begin the stream anew; what was missed is not told
 └── Refusal                  an answer for the caller; nothing was changed
     ├── InvalidRequest       name one of the 400 problems                     400
     ├── SessionUnknown       never known, or purged                           404
@@ -61,6 +63,14 @@ class OutcomeUnknown(StoreError):
 
 class AlreadyExists(StoreError):
     """The key is taken."""
+
+
+class StreamUnsupported(StoreError):
+    """The store does not tell of changes; its text says why."""
+
+
+class HistoryLost(StoreError):
+    """A stream cannot go on from where it was: changes in between are not told any more."""
 
 
 class Refusal(MoorlineError):
@@ -139,7 +149,11 @@ class TooManySessions(Refusal):
 
 
 class Overloaded(Refusal):
-    """A bound is reached; surely nothing was applied."""
+    """A bound is reached; surely nothing was applied. `detail` is a sentence for the caller."""
+
+    def __init__(self, detail: str = "A bound is reached; nothing was changed, try again.") -> None:
+        self.detail = detail
+        super().__init__(detail)
 
 
 class ShuttingDown(Refusal):

@@ -15,6 +15,7 @@ from moorline_api import Staleness
 from moorline_sidecar.domain.ids import Hint
 from moorline_sidecar.domain.policies import Policy, slack
 from moorline_sidecar.domain.session import Json, Reason
+from moorline_sidecar.sessions.coverage import LIVE_MS
 from msgspec import Struct, field
 
 COUNTER: Final = "counter"
@@ -163,6 +164,9 @@ class History(Struct):
                 return sys.maxsize
             case Staleness.PERIODIC:
                 return self.policy.stale_period_ms
+            case Staleness.PUSHED if not self.is_faulty:
+                # The stream lives from the beginning.
+                return LIVE_MS
             case _:
                 return self.policy.max_trust_ms
 

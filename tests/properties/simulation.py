@@ -9,6 +9,7 @@ from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from typing import Final
 
+from moorline_api import CacheMode, Staleness
 from moorline_sidecar.domain.ids import hashed_key
 from moorline_sidecar.domain.policies import Policy
 from moorline_sidecar.domain.session import Session, Tombstone
@@ -21,7 +22,7 @@ from msgspec import structs
 from tests.properties.history import Asked, History, check_at_least
 from tests.properties.witness import WitnessStore
 from tests.sidecar.sessions.faults import Link, Operation
-from tests.sidecar.sessions.workers import LoopClock, Worker
+from tests.sidecar.sessions.workers import LoopClock, Worker, is_live, until
 
 ANSWER_SECONDS: Final = 12
 """No call takes longer: what does hangs."""
@@ -47,6 +48,7 @@ class Simulation:
         ]
         for worker in self.workers:
             worker.link.always = self._delayed
+            worker.link.has_stream = True
         self.histories: list[History] = []
         self.tasks: set[asyncio.Task[None]] = set()
         self.stack = AsyncExitStack()
@@ -54,6 +56,9 @@ class Simulation:
     async def open(self) -> None:
         for worker in self.workers:
             await self.stack.enter_async_context(worker)
+        is_pushed = self.policy.staleness is Staleness.PUSHED
+        if is_pushed and self.policy.cache_mode is CacheMode.ENABLED:
+            await until(lambda: all(map(is_live, self.workers)))
 
     def crash(self, worker: Worker) -> None:
         """A worker is gone for good: nothing it does reaches the store any more."""

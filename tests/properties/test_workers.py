@@ -36,7 +36,9 @@ REPEATS_WITHIN: Final = 8
 """Keyed changes after which a request is not repeated any more: a session remembers sixteen."""
 
 PLACES = st.integers(0, 2)
-VERBS = st.sampled_from(["load", "confirm", "insert", "write", "touch", "settle", "discard"])
+VERBS = st.sampled_from(
+    ["load", "confirm", "insert", "write", "touch", "settle", "discard", "watch", "receive"]
+)
 WAITS = st.sampled_from([0, 1, 10, 100, 1000, 4000, 9000, 15_000, 19_900, 28_000])
 
 

@@ -21,8 +21,9 @@ class Entry:
 
     `record` is what is served: `stored` with the changes that are `unsaved`, in the save modes that
     have such, or being saved just now (`sending`). `confirmed_at` is the monotonic millisecond at
-    which the store surely held `stored` as its newest. `bodies` are the encoded answers by context,
-    dropped with every new record.
+    which the store surely held `stored` as its newest; `floor` is the lowest version that is
+    acceptable, by what the change stream has told until `floor_at`. `bodies` are the encoded
+    answers by context, dropped with every new record.
     An entry with unsaved changes must not be evicted.
     """
 
@@ -31,6 +32,8 @@ class Entry:
         "confirmed_at",
         "contended_until",
         "cookie_set",
+        "floor",
+        "floor_at",
         "frequency",
         "is_in_main",
         "is_over_locally",
@@ -53,6 +56,8 @@ class Entry:
         self.confirmed_at = confirmed_at
         self.contended_until = 0
         self.cookie_set = 0
+        self.floor = 0
+        self.floor_at = 0
         self.frequency = 0
         self.is_in_main = False
         self.is_over_locally = False
@@ -72,6 +77,23 @@ class Entry:
         if isinstance(record, Session):
             self.cookie_set = max(self.cookie_set, record.cookie_set)
         self.size = ENTRY_BYTES + OBJECT_FACTOR * _content(record)
+
+    def confirm(self, asked_at: int) -> None:
+        """The store showed, to a question of then, that it holds no other version than `stored`."""
+        self.confirmed_at = max(self.confirmed_at, asked_at)
+        if asked_at > self.floor_at:
+            # The store has the last word, also where it was set back to a backup.
+            self.floor = 0
+
+    def outdate(self, floor: int, heard_at: int) -> None:
+        """The store has held at least version `floor` when this was heard."""
+        if floor > max(self.floor, self.stored.version):
+            self.floor = floor
+            self.floor_at = max(self.floor_at, heard_at)
+
+    @property
+    def is_outdated(self) -> bool:
+        return self.stored.version < self.floor
 
     @property
     def promised(self) -> list[Asked]:

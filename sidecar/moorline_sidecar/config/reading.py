@@ -139,6 +139,7 @@ class _Reading:
             trace_ratio=spec.sidecar.trace_ratio,
             log_level=spec.sidecar.log_level.value,
             shutdown_seconds=shutdown_seconds,
+            journal=self._environ.get("MOORLINE_JOURNAL") or None,
             otlp_endpoint=self._environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or None,
             spec_hash=_hash(spec),
         )

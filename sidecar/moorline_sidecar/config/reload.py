@@ -26,6 +26,7 @@ _NEEDS_RESTART: Final = {
     "trace_ratio": "spec.sidecar.traceRatio",
     "otlp_endpoint": "OTEL_EXPORTER_OTLP_ENDPOINT",
     "shutdown_seconds": "MOORLINE_SHUTDOWN_SECONDS",
+    "journal": "MOORLINE_JOURNAL",
 }
 _POLICY_NEEDS_RESTART: Final = {
     "worker": "MOORLINE_WORKER",

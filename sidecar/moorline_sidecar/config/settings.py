@@ -24,7 +24,8 @@ class Configuration(Struct, frozen=True, kw_only=True):
     """Everything that is decided before the process opens anything.
 
     `backend` and `uri` are of no use with `is_dev`, where an embedded store takes their place.
-    `socket` is the path of the unix socket, None for none. `spec_hash` changes with the spec.
+    `socket` is the path of the unix socket, None for none; `journal` the folder of the changes that
+    are kept through an outage, None for memory alone. `spec_hash` changes with the spec.
     """
 
     cluster: str
@@ -46,6 +47,7 @@ class Configuration(Struct, frozen=True, kw_only=True):
     otlp_endpoint: str | None
     log_level: str
     shutdown_seconds: float
+    journal: str | None
     spec_hash: str
 
     @property

@@ -46,6 +46,11 @@ class ConfigurationSource(Struct, frozen=True, kw_only=True):
         return is_hoped_for and self.file.parent.is_dir() and not self.file.exists()
 
     @property
+    def pod(self) -> str:
+        """The name of the pod, or of the host where there is none."""
+        return self.environ.get("MOORLINE_POD") or self.hostname
+
+    @property
     def missing(self) -> str:
         """What is missing while the file `is_awaited`, and who makes it."""
         return missing_file(self.file, self.environ)

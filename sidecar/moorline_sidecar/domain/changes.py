@@ -10,6 +10,7 @@ from msgspec import UNSET, Struct, UnsetType, structs
 
 from moorline_sidecar.domain.attributes import INTEGER_MAX, INTEGER_MIN, escaped
 from moorline_sidecar.domain.policies import RECENT_KEYS, Policy, Times, expiry_of
+from moorline_sidecar.domain.serials import parted
 from moorline_sidecar.domain.session import Json, Session
 from moorline_sidecar.errors import InvalidValue, TooLarge
 
@@ -49,7 +50,7 @@ class Patch(Struct, frozen=True, kw_only=True):
     @property
     def size(self) -> int:
         """The bytes of the attributes that it brings, as JSON."""
-        return len(_encode((self.replace, self.set, self.unset)))
+        return len(_encode((self.replace, self.set, self.unset, self.increment)))
 
     @property
     def is_deferrable(self) -> bool:
@@ -113,7 +114,9 @@ def stamped(  # noqa: PLR0913 each is a fact of its own
 
 def remembering(session: Session, idempotency_key: str) -> Session:
     """The session with the key among its last 16."""
-    return structs.replace(session, recent=(*session.recent, idempotency_key)[-RECENT_KEYS:])
+    serials, keys = parted(session.recent)
+    recent = (*serials, *(*keys, idempotency_key)[-RECENT_KEYS:])
+    return structs.replace(session, recent=recent)
 
 
 def _patched_attributes(session: Session, patch: Patch) -> dict[str, Json]:

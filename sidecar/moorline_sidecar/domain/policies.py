@@ -160,11 +160,15 @@ def is_urgent(times: Times, period_ms: int) -> bool:
 
 
 class CopyFacts(Struct, frozen=True):
-    """What is known of a copy in the L1, `confirmed_ms_ago` by the store."""
+    """What is known of a copy in the L1, `confirmed_ms_ago` by the store.
+
+    `stream_is_live`: it would have told of a newer version. `is_outdated`: it has.
+    """
 
     version: int
     confirmed_ms_ago: int
     stream_is_live: bool = False
+    is_outdated: bool = False
 
 
 def may_serve_copy(policy: Policy, copy: CopyFacts, hint: Hint | None) -> bool:
@@ -179,11 +183,12 @@ def may_serve_copy(policy: Policy, copy: CopyFacts, hint: Hint | None) -> bool:
         case Staleness.ALWAYS:
             return False
         case Staleness.PUSHED if hint is not None and copy.stream_is_live:
-            return True
+            return not copy.is_outdated
         case Staleness.PUSHED | Staleness.BOUNCED:
             return (
                 hint is not None
                 and hint.worker == policy.worker
+                and not copy.is_outdated
                 and copy.confirmed_ms_ago < policy.max_trust_ms
             )
 

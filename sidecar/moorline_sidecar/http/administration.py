@@ -17,7 +17,9 @@ from moorline_sidecar.http.operations import ScavengeResult, Stats, Worker
 from moorline_sidecar.http.protocol import DataPlane
 from moorline_sidecar.purge import PurgeResult, Purging, plan_of
 from moorline_sidecar.sessions.counters import Counters
+from moorline_sidecar.sessions.registering import Registering
 from moorline_sidecar.sessions.service import Sessions
+from moorline_sidecar.stores.registry import Member
 
 PURGE_SECONDS: Final = 300.0
 """A purge that somebody waits for over HTTP; the CronJob has longer."""
@@ -27,13 +29,12 @@ class Administration:
     """Implements `operations.Operations`."""
 
     def __init__(
-        self, sessions: Sessions, data_plane: DataPlane, watch: Watch, version: str
+        self, sessions: Sessions, data_plane: DataPlane, watch: Watch, registering: Registering
     ) -> None:
         self._sessions = sessions
         self._data_plane = data_plane
         self._watch = watch
-        self._version = version
-        self._since = sessions.core.clock.now()
+        self._registering = registering
         self._purging: Purging | None = None
         self._before = Counters()
         self._added_before = 0
@@ -102,27 +103,26 @@ class Administration:
                 return True
         return False
 
-    def workers(self) -> Sequence[Worker]:
-        return [
-            Worker(
-                name=self._sessions.policy.worker,
-                pid=os.getpid(),
-                since=instant(self._since).decode(),
-                version=self._version,
-                sessions=len(self._sessions.core.l1),
-                connections=self._data_plane.connections,
-                unsaved=self._sessions.unsaved,
-            )
-        ]
+    async def workers(self) -> Sequence[Worker]:
+        own = self._registering.member()
+        this = structs.replace(
+            _worker(own), pid=os.getpid(), connections=self._data_plane.connections
+        )
+        return [this, *map(_worker, await self._registering.others())]
 
     def readings(self) -> Mapping[str, float]:
         """What the metrics of sessions show, under the keys of `telemetry.instruments`."""
         core = self._sessions.core
+        now = core.clock.monotonic()
+        age_ms = core.coverage.age_ms(now)
         return {
+            **({} if age_ms is None else {"stream_age_ms": age_ms}),
+            "stream_is_live": core.coverage.is_live(now),
             **structs.asdict(core.counters),
             "cached_sessions": len(core.l1),
             "cached_bytes": core.l1.bytes,
             "unsaved": self._sessions.unsaved,
+            "journal_bytes": core.journal.size,
             "store_is_up": not core.availability.is_down,
         }
 
@@ -133,6 +133,19 @@ class Administration:
             return await core.availability.ask("count", core.store.count)
         except StoreError:
             return None
+
+
+def _worker(member: Member) -> Worker:
+    return Worker(
+        name=member.worker,
+        process=member.process,
+        pod=member.pod,
+        since=instant(member.since).decode(),
+        beat=instant(member.beat).decode(),
+        version=member.version,
+        sessions=member.sessions,
+        unsaved=member.unsaved,
+    )
 
 
 def _since(counters: Counters, before: Counters) -> Counters:

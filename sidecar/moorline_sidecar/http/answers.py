@@ -26,6 +26,7 @@ class Answers:
 
     def __init__(self, sessions: Sessions) -> None:
         self._availability = sessions.core.availability
+        self._ends = sessions.core.journal.ends
         self.renderer = Renderer(sessions.policy.worker)
 
     def read(self, served: Served, session_id: str, asking: Asking, more: bytes = b"") -> Response:
@@ -83,8 +84,10 @@ class Answers:
             return self.renderer.empty(304, entry, facts)
         return self.renderer.value(entry, facts, value)
 
-    def gone(self, more: bytes = b"") -> Response:
-        """204 for a session that is over."""
+    def gone(self, more: bytes = b"", *, key: str = "") -> Response:
+        """204 for a session that is over; marked while its end is kept here alone."""
+        if key in self._ends:
+            more += b"Moorline-Unsaved: true\r\n"
         return self._marked(Response(204, b"Cache-Control: no-store\r\n" + more))
 
     def refused(self, error: MoorlineError) -> Response:

@@ -265,8 +265,9 @@ class Api:
         return self._answers.renewed(served, new_session_id, asking)
 
     async def _delete(self, named: NamedSession) -> Response:
-        await self._sessions.invalidate(self._sessions.key_of(named.session_id))
-        return self._answers.gone()
+        key = self._sessions.key_of(named.session_id)
+        await self._sessions.invalidate(key)
+        return self._answers.gone(key=key)
 
     # One attribute
 

@@ -231,10 +231,11 @@ class ByCookie:
             session_id = await self._meant(claim)
         except SessionEnded:
             return self._answers.gone()
-        has_ended = await self._sessions.invalidate(self._sessions.key_of(session_id))
+        key = self._sessions.key_of(session_id)
+        has_ended = await self._sessions.invalidate(key)
         # Had it ended before, a login may have set new cookies since: they are not touched.
         expired = self._cookies.expired_cookies() if has_ended else ()
-        return self._answers.gone(b"".join(map(_set_cookie, expired)))
+        return self._answers.gone(b"".join(map(_set_cookie, expired)), key=key)
 
     # Cookies
 

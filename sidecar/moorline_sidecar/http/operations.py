@@ -62,14 +62,21 @@ class ScavengeResult(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Worker(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A process that serves sessions; `since` is an instant as sessions show them."""
+    """A process that serves sessions; `since` and `beat` are instants as sessions show them.
+
+    `process` is another after every start. Of other processes `beat` is when they last told the
+    rest; `pid` and `connections` are only known of the one that is asked.
+    """
 
     name: str
-    pid: int
+    process: str
+    pod: str
+    pid: int | None = None
     since: str
+    beat: str
     version: str
     sessions: int
-    connections: int
+    connections: int | None = None
     unsaved: int
 
 
@@ -95,7 +102,8 @@ class Operations(Protocol):
     async def evict(self, handle: str) -> bool:
         """Save what is unsaved, then drop it from the L1; false if it is not there."""
 
-    def workers(self) -> Sequence[Worker]: ...
+    async def workers(self) -> Sequence[Worker]:
+        """This process, then the others that are alive as far as the store tells."""
 
 
 def operations_application(operations: Operations, gate: Gate) -> web.Application:
@@ -157,7 +165,7 @@ class _Routes:
 
     async def workers(self, request: web.Request) -> web.Response:
         _query(request)
-        return _json({"workers": self._operations.workers()})
+        return _json({"workers": await self._operations.workers()})
 
 
 def _gated(gate: Gate) -> Middleware:

@@ -88,7 +88,7 @@ def refusal_of(error: MoorlineError, *, current: object = None, fields: bytes = 
         case ShuttingDown():
             return problem("shutting-down", "This sidecar is going away; nothing was changed.")
         case Overloaded():
-            return problem("overloaded", "A bound is reached; nothing was changed, try again.")
+            return problem("overloaded", error.detail)
         case _:
             raise error
 

@@ -34,6 +34,9 @@ from moorline_sidecar.http.site import Site
 from moorline_sidecar.http.traced import Traced
 from moorline_sidecar.serving.following import body_bytes, follow
 from moorline_sidecar.serving.starting import bound, first_configuration
+from moorline_sidecar.sessions.journal import Journal
+from moorline_sidecar.sessions.journal_file import JournalFile
+from moorline_sidecar.sessions.registering import Registering
 from moorline_sidecar.sessions.service import Sessions
 from moorline_sidecar.stores.base import SessionStore
 from moorline_sidecar.stores.opening import open_store
@@ -96,12 +99,16 @@ async def serve(
         watched = health_application(readiness, configuration.worker, exposition)
         with bound("--health", configuration.health):
             health = await stack.enter_async_context(Site(watched, configuration.health))
-        sessions = await stack.enter_async_context(Sessions(store, configuration.policy))
+        journal = _journal(configuration)
+        sessions = await stack.enter_async_context(
+            Sessions(store, configuration.policy, journal=journal)
+        )
         sessions.core.availability.observe = observation.record_store_call
         api = _api(configuration, sessions)
         plane = await stack.enter_async_context(_data_plane(configuration, api, observation))
         watch = Watch(source, configuration, partial(follow, sessions, api, plane, logs))
-        administration = Administration(sessions, plane, watch, version)
+        registering = Registering(sessions.core, store.registry(), source.pod, version)
+        administration = Administration(sessions, plane, watch, registering)
         tables = (
             (SESSIONS, administration.readings),
             (TRAFFIC, partial(_readings, plane.traffic)),
@@ -118,12 +125,16 @@ async def serve(
             announce(Listening(data=data, health=health.address, ops=ops.address))
             tasks.create_task(observation.start(tables))
             watching = tasks.create_task(watch.keep_watching())
+            beating = tasks.create_task(registering.keep_beating(stop))
             await stop.wait()
             watching.cancel()
+            beating.cancel()
             until = asyncio.get_running_loop().time() + configuration.shutdown_seconds
             readiness.reason = "shutting down"
             log.info("shutting down", unsaved=sessions.unsaved)
-        return await _shut_down(until, plane, sessions)
+        is_saved = await _shut_down(until, plane, sessions)
+        await registering.leave()
+        return is_saved
 
 
 async def _shut_down(until: float, plane: DataPlane, sessions: Sessions) -> bool:
@@ -138,6 +149,11 @@ async def _shut_down(until: float, plane: DataPlane, sessions: Sessions) -> bool
     except TimeoutError:
         log.error("the time to shut down is over", unsaved=sessions.unsaved)  # noqa: TRY400 - expected
         return False
+
+
+def _journal(configuration: Configuration) -> Journal:
+    folder = configuration.journal
+    return Journal() if folder is None else Journal(JournalFile.open(folder))
 
 
 @asynccontextmanager

@@ -3,6 +3,9 @@
 It counts as out of reach from the first failed call or heartbeat to the first heartbeat that
 succeeds. Until then only the heartbeat goes through, with jitter, so that no herd meets a store
 that comes back.
+
+Work in the background is not what users wait for, and its batches are large: when such a call takes
+too long, a heartbeat decides.
 """
 
 from __future__ import annotations
@@ -59,13 +62,21 @@ class Availability:
         """
         return self._clock.monotonic() < self._quiet_until
 
+    def begin_away(self) -> None:
+        """Let nobody through before the first heartbeat has been answered, and `on_return` done."""
+        self.is_down = True
+
     def check(self) -> None:
         """Raise StoreUnavailable while the outage lasts."""
         if self.is_down:
             raise StoreUnavailable
 
-    async def call(self, verb: str, operation: Callable[[], Awaitable[T]]) -> T:
+    async def call(
+        self, verb: str, operation: Callable[[], Awaitable[T]], *, is_background: bool = False
+    ) -> T:
         """The result of a store's verb, in time; at once an error while the store is away.
+
+        One that `is_background` does not say that the store is away by taking too long.
 
         Raises:
             StoreUnavailable: surely not applied.
@@ -79,24 +90,27 @@ class Availability:
                 return await operation()
         except TimeoutError as error:
             failure = type(error).__name__
-            self._down("the call took too long")
+            self._fail("the call took too long", is_slow=is_background)
             raise OutcomeUnknown from error
         except StoreError as error:
             failure = type(error).__name__
             if isinstance(error, StoreUnavailable | OutcomeUnknown):
-                self._down(str(error) or failure)
+                is_slow = is_background and isinstance(error, OutcomeUnknown)
+                self._fail(str(error) or failure, is_slow=is_slow)
             raise
         finally:
             self.observe(verb, (self._clock.monotonic() - started) / 1000, failure)
 
-    async def ask(self, verb: str, question: Callable[[], Awaitable[T]]) -> T:
+    async def ask(
+        self, verb: str, question: Callable[[], Awaitable[T]], *, is_background: bool = False
+    ) -> T:
         """As `call`, for verbs that change nothing: they have no outcome to be unknown.
 
         Raises:
             StoreUnavailable: there was no answer in time.
         """
         try:
-            return await self.call(verb, question)
+            return await self.call(verb, question, is_background=is_background)
         except OutcomeUnknown as error:
             raise StoreUnavailable(str(error)) from error
 
@@ -108,6 +122,10 @@ class Availability:
                     async with asyncio.timeout(HEARTBEAT_SECONDS):
                         await self._failed.wait()
                 except TimeoutError:
+                    continue
+                if not self.is_down:
+                    # Something was slow: the next heartbeat, at once, says what that means.
+                    self._failed.clear()
                     continue
             await asyncio.sleep(PROBE_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 jitter
 
@@ -123,6 +141,12 @@ class Availability:
         if self.is_down:
             await self._up()
         return not self.is_down
+
+    def _fail(self, why: str, *, is_slow: bool) -> None:
+        if is_slow:
+            self._failed.set()
+        else:
+            self._down(why)
 
     def _down(self, why: str) -> None:
         if not self.is_down:

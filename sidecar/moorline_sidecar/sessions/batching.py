@@ -6,12 +6,19 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, Generic, TypeVar
 
+from moorline_sidecar.errors import Overloaded
+
 BATCH_MAX: Final = 64
 """Items in one call; longer ones would only delay the first of their answers."""
 
 IN_FLIGHT_MAX: Final = 4
 """Calls under way at once: enough to hide a round trip, few enough to let batches grow."""
 
+WAITING_MAX: Final = 8_192
+"""Items that wait to be sent: one for each client that may be connected, and as many besides."""
+
+WAIT_SECONDS: Final = 1.0
+"""What waited longer is not sent any more: its call could not end within the 3 s of an answer."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -23,6 +30,7 @@ class Batcher(Generic[Item, Result]):
     An item that has not been sent yet is shared by all who submit its key. One that was sent is
     not, as its answer may be older than the question: the next call for that key starts when it is
     back, so that one is in flight per key. `work` returns a result for each item, in order.
+    What is one item too many, or has waited for too long, fails with what `overloaded` makes.
     """
 
     def __init__(
@@ -31,36 +39,43 @@ class Batcher(Generic[Item, Result]):
         spawn: Callable[[Awaitable[None]], object],
         *,
         in_flight_max: int = IN_FLIGHT_MAX,
+        waiting_max: int = WAITING_MAX,
+        overloaded: Callable[[], Exception] = Overloaded,
     ) -> None:
         self._work = work
         self._spawn = spawn
         self._in_flight_max = in_flight_max
+        self._waiting_max = waiting_max
+        self._overloaded = overloaded
         self._calls = 0
         self._is_scheduled = False
-        self._waiting: dict[str, tuple[Item, asyncio.Future[Result]]] = {}
+        self._waiting: dict[str, _Waiting[Item, Result]] = {}
         self._in_flight: set[str] = set()
 
     async def submit(self, key: str, item: Item) -> Result:
         """The result for `item`, or for another item of that key which has not been sent yet."""
         waiting = self._waiting.get(key)
-        future = self._add(key, item) if waiting is None else waiting[1]
+        future = self._add(key, item) if waiting is None else waiting.future
         return await asyncio.shield(future)
 
     async def submit_alone(self, key: str, item: Item) -> Result:
         """The result for `item` itself, sent after any other item of its key."""
         while (waiting := self._waiting.get(key)) is not None:
-            await asyncio.wait([waiting[1]])
+            await asyncio.wait([waiting.future])
         return await asyncio.shield(self._add(key, item))
 
     def refuse_waiting(self, error: Exception) -> None:
         """Fail all that has not been sent."""
         waiting, self._waiting = self._waiting, {}
-        for _, future in waiting.values():
-            _fail(future, error)
+        for each in waiting.values():
+            _fail(each.future, error)
 
     def _add(self, key: str, item: Item) -> asyncio.Future[Result]:
-        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._waiting[key] = (item, future)
+        if len(self._waiting) >= self._waiting_max:
+            raise self._overloaded()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Result] = loop.create_future()
+        self._waiting[key] = _Waiting(item, future, loop.time())
         self._schedule()
         return future
 
@@ -73,6 +88,7 @@ class Batcher(Generic[Item, Result]):
         self._is_scheduled = False
         if self._calls >= self._in_flight_max:
             return
+        self._refuse_late()
         keys = [key for key in self._waiting if key not in self._in_flight][:BATCH_MAX]
         if not keys:
             return
@@ -82,22 +98,42 @@ class Batcher(Generic[Item, Result]):
         self._spawn(self._run(batch))
         self._schedule()
 
-    async def _run(self, batch: dict[str, tuple[Item, asyncio.Future[Result]]]) -> None:
+    def _refuse_late(self) -> None:
+        """Fail what has waited for too long; the oldest stand first."""
+        before = asyncio.get_running_loop().time() - WAIT_SECONDS
+        late: list[str] = []
+        for key, waiting in self._waiting.items():
+            if waiting.since >= before:
+                break
+            late.append(key)
+        for key in late:
+            _fail(self._waiting.pop(key).future, self._overloaded())
+
+    async def _run(self, batch: dict[str, _Waiting[Item, Result]]) -> None:
         try:
-            results = await self._work([item for item, _ in batch.values()])
+            results = await self._work([waiting.item for waiting in batch.values()])
         except Exception as error:  # noqa: BLE001 whoever submitted is told, whatever it is
-            for _, future in batch.values():
-                _fail(future, error)
+            for waiting in batch.values():
+                _fail(waiting.future, error)
         else:
-            for (_, future), result in zip(batch.values(), results, strict=True):
-                if not future.done():
-                    future.set_result(result)
+            for waiting, result in zip(batch.values(), results, strict=True):
+                if not waiting.future.done():
+                    waiting.future.set_result(result)
         finally:
-            for _, future in batch.values():
-                future.cancel()
+            for waiting in batch.values():
+                waiting.future.cancel()
             self._in_flight.difference_update(batch)
             self._calls -= 1
             self._schedule()
+
+
+class _Waiting(Generic[Item, Result]):
+    __slots__ = ("future", "item", "since")
+
+    def __init__(self, item: Item, future: asyncio.Future[Result], since: float) -> None:
+        self.item = item
+        self.future = future
+        self.since = since
 
 
 def _fail(future: asyncio.Future[Any], error: Exception) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 from moorline_sidecar.domain.session import Record, Session, Tombstone
-from moorline_sidecar.errors import AlreadyExists, OutcomeUnknown, StoreUnavailable
+from moorline_sidecar.errors import AlreadyExists, OutcomeUnknown, Overloaded, StoreUnavailable
 from moorline_sidecar.sessions.core import Core
 from moorline_sidecar.stores.base import Change, End, Outcome, Write
 
@@ -25,14 +25,18 @@ PAUSE_SECONDS: Final = 0.05
 T = TypeVar("T")
 
 
-async def write_surely(core: Core, write: Write) -> Outcome:
+async def write_surely(core: Core, write: Write, *, may_stay_unknown: bool = False) -> Outcome:
     """What became of the write.
+
+    `may_stay_unknown`: the caller can repeat it when the store is back, and does not wait for that.
 
     Raises:
         StoreUnavailable: surely not applied.
         OutcomeUnknown: perhaps applied, perhaps later yet.
     """
-    outcome, was_in_doubt = await _until_known(core, lambda: core.write(write))
+    outcome, was_in_doubt = await _until_known(
+        core, lambda: core.write(write), may_stay_unknown=may_stay_unknown
+    )
     if outcome is Outcome.REFUSED:
         raise StoreUnavailable("the store refused the write")
     if not was_in_doubt or outcome is Outcome.APPLIED:
@@ -40,33 +44,39 @@ async def write_surely(core: Core, write: Write) -> Outcome:
     return await _found_later(core, write, outcome)
 
 
-async def insert_surely(core: Core, session: Session) -> None:
-    """Store a new session.
+async def insert_surely(core: Core, session: Session, *, may_stay_unknown: bool = False) -> None:
+    """Store a new session; `may_stay_unknown` as for a write.
 
     Raises:
         AlreadyExists: by another write.
         StoreUnavailable: surely not stored.
         OutcomeUnknown: perhaps stored, perhaps later yet.
     """
-    is_stored, was_in_doubt = await _until_known(core, lambda: _insert(core, session))
+    is_stored, was_in_doubt = await _until_known(
+        core, lambda: _insert(core, session), may_stay_unknown=may_stay_unknown
+    )
     if is_stored:
         return
     if not was_in_doubt or not _is_ours(await load_in_doubt(core, session.key), session):
         raise AlreadyExists("the key is taken")
 
 
-async def _until_known(core: Core, attempt: Callable[[], Awaitable[T]]) -> tuple[T, bool]:
+async def _until_known(
+    core: Core, attempt: Callable[[], Awaitable[T]], *, may_stay_unknown: bool
+) -> tuple[T, bool]:
     """What the attempt returns at last, and whether one before it may have been applied."""
     until = core.clock.monotonic() + RESOLVE_MS
     is_in_doubt = False
     while True:
         try:
             return await attempt(), is_in_doubt
-        except (OutcomeUnknown, StoreUnavailable) as error:
-            if not is_in_doubt and isinstance(error, StoreUnavailable):
+        except (OutcomeUnknown, StoreUnavailable, Overloaded) as error:
+            if not is_in_doubt and not isinstance(error, OutcomeUnknown):
                 raise
             core.counters.unknown_outcomes += not is_in_doubt
             is_in_doubt = True
+            if may_stay_unknown and core.availability.is_down:
+                raise OutcomeUnknown from error
             await _pause(core, until, error)
 
 
@@ -83,7 +93,7 @@ async def load_in_doubt(core: Core, key: str) -> Record | None:
     """The record; a store that is away now leaves the outcome of the write before unknown."""
     try:
         return await core.load(key)
-    except StoreUnavailable as error:
+    except (StoreUnavailable, Overloaded) as error:
         raise OutcomeUnknown from error
 
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Sequence
 from typing import Any, Final
 
-from moorline_api import CacheMode
+from moorline_api import CacheMode, OnOutage
 from msgspec import structs
 
 from moorline_sidecar.cache.entry import Entry, times_of
@@ -15,11 +15,13 @@ from moorline_sidecar.domain.ids import Hint
 from moorline_sidecar.domain.merging import Asked, compacted, rebased
 from moorline_sidecar.domain.policies import Policy, Times, expiry_of, is_expired
 from moorline_sidecar.domain.session import Mark, Record, Session, Tombstone
-from moorline_sidecar.errors import StoreUnavailable
+from moorline_sidecar.errors import Overloaded, StoreUnavailable
 from moorline_sidecar.sessions.availability import Availability
 from moorline_sidecar.sessions.batching import Batcher
 from moorline_sidecar.sessions.clock import Clock
 from moorline_sidecar.sessions.counters import Counters
+from moorline_sidecar.sessions.coverage import Coverage
+from moorline_sidecar.sessions.journal import Journal
 from moorline_sidecar.stores.base import Outcome, SessionStore, Write
 
 STEP_SESSIONS: Final = 500
@@ -32,25 +34,40 @@ STEP_BYTES: Final = STEP_SESSIONS << 11
 class Core:
     """The state of a worker; `spawn` owns its background tasks."""
 
-    def __init__(self, store: SessionStore, policy: Policy, clock: Clock) -> None:
+    def __init__(
+        self, store: SessionStore, policy: Policy, clock: Clock, journal: Journal | None = None
+    ) -> None:
         self.store = store
+        self.journal = journal or Journal()
         self.policy = policy
         self.clock = clock
         self.counters = Counters()
+        self.coverage = Coverage()
         self.availability = Availability(store, clock, self.counters)
         self.l1 = L1(policy.cache_sessions, policy.cache_bytes)
         self.caches = policy.cache_mode is CacheMode.ENABLED
         self.unwritten: dict[str, Times] = {}
         """Times of accesses that the store does not hold yet, also of evicted sessions."""
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._loads: Batcher[str, Record | None] = Batcher(self._load_batch, self.spawn)
-        self._confirms: Batcher[str, Mark | None] = Batcher(self._confirm_batch, self.spawn)
-        self._writes: Batcher[Write, Outcome] = Batcher(self._write_batch, self.spawn)
+        self._loads: Batcher[str, Record | None] = Batcher(
+            self._load_batch, self.spawn, overloaded=self._overloaded
+        )
+        self._confirms: Batcher[str, Mark | None] = Batcher(
+            self._confirm_batch, self.spawn, overloaded=self._overloaded
+        )
+        self._writes: Batcher[Write, Outcome] = Batcher(
+            self._write_batch, self.spawn, overloaded=self._overloaded
+        )
         self.unsaved: dict[str, Entry] = {}
         """Entries with changes that the store does not hold yet, the oldest first."""
         self.unsaved_bytes = 0
         self.availability.on_loss = self._refuse_waiting
         self._policy_changed = asyncio.Event()
+
+    @property
+    def buffers(self) -> bool:
+        """Whether changes are kept while the store is away; without an L1 nothing could be."""
+        return self.policy.on_outage is OnOutage.BUFFER and self.caches
 
     def follow(self, policy: Policy) -> None:
         """Go by another policy: all decisions from now on, and the bounds of the L1."""
@@ -123,6 +140,10 @@ class Core:
         self.counters.write_batches += 1
         return await self.availability.call("write", lambda: self.store.write(writes))
 
+    def _overloaded(self) -> Overloaded:
+        self.counters.overloads += 1
+        return Overloaded()
+
     def _refuse_waiting(self) -> None:
         """What has not been sent when the outage begins surely is not applied."""
         for batcher in (self._loads, self._confirms, self._writes):
@@ -139,6 +160,7 @@ class Core:
         entry = self.l1.peek(stored.key)
         if entry is None:
             entry = Entry(stored, self._times_of(stored), asked_at)
+            self.coverage.judge(entry, asked_at)
             if self.caches:
                 self.l1.put(entry)
             return entry
@@ -150,7 +172,7 @@ class Core:
             merge_times(entry.times, stored)
             if stored.version > entry.stored.version:
                 self.hold(entry, stored, rebased(stored, entry.promised))
-            entry.confirmed_at = max(entry.confirmed_at, asked_at)
+            entry.confirm(asked_at)
         return entry
 
     def hold(self, entry: Entry, stored: Record, record: Record) -> Entry:
@@ -185,7 +207,9 @@ class Core:
         return not self.availability.is_quiet or entry.is_over_locally
 
     def forget(self, key: str) -> None:
-        """Drop what is known of a key, unwritten times too."""
+        """Drop what is known of a key, unwritten times too; not if the store is yet to learn it."""
+        if key in self.journal.creates:
+            return
         self.unwritten.pop(key, None)
         entry = self.l1.drop(key)
         if entry is not None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeAlias
 
 from msgspec import UNSET, Struct, structs
 
@@ -14,10 +15,12 @@ from moorline_sidecar.domain.session import Session, Tombstone
 from moorline_sidecar.errors import (
     AlreadyExists,
     OutcomeUnknown,
+    Overloaded,
     Refusal,
     SessionEnded,
     SessionExists,
     SessionUnknown,
+    StoreUnavailable,
     VersionConflict,
 )
 from moorline_sidecar.sessions.certainty import insert_surely
@@ -34,6 +37,10 @@ REPEAT_MS: Final = 60_000
 
 REPEATS_MAX: Final = 10_000
 """Creates remembered at once; the oldest goes first."""
+
+
+Keep: TypeAlias = Callable[[Session], Awaitable[Entry]]
+"""Keeps a session that the store does not have, or nobody knows, until it is in reach."""
 
 
 class Repeat(Struct):
@@ -63,8 +70,8 @@ class Creating:
         """Keys of unborn sessions that got another one, the newest last."""
         self._repeats: dict[tuple[str, str], Repeat] = {}
 
-    async def create(self, key: str, patch: Patch) -> Entry:
-        """A new session under `key`, with what the patch sets.
+    async def create(self, key: str, patch: Patch, keep: Keep | None = None) -> Entry:
+        """A new session under `key`, with what the patch sets; where the store is away, a kept one.
 
         Raises:
             SessionExists, SessionEnded: the key is taken.
@@ -78,7 +85,7 @@ class Creating:
             raise SessionExists
         session = self._session(key, patch)
         if self.is_stored_at_once(patch):
-            return await self._insert(session)
+            return await self._insert(session, keep)
         return self._remember(session)
 
     def is_stored_at_once(self, patch: Patch) -> bool:
@@ -226,14 +233,23 @@ class Creating:
             expiry=expiry_of(now, session.max_idle_ms, deadline),
         )
 
-    async def _insert(self, session: Session) -> Entry:
+    async def _insert(self, session: Session, keep: Keep | None = None) -> Entry:
         core, policy = self._core, self._core.policy
         await self._principals.refuse_above_limit(policy, session.principal, {session.key})
         asked_at = core.clock.monotonic()
         try:
-            await insert_surely(core, session)
+            await insert_surely(core, session, may_stay_unknown=keep is not None)
         except AlreadyExists:
             await self._refuse_taken(session.key)
+        except (StoreUnavailable, OutcomeUnknown) as error:
+            if keep is None:
+                raise
+            try:
+                return await keep(session)
+            except Overloaded:
+                if isinstance(error, OutcomeUnknown):
+                    raise error from None
+                raise
         core.counters.created += 1
         self._finding.appeared(session.key)
         entry = core.learn(session, asked_at)

@@ -71,13 +71,13 @@ class Deferring:
         while True:
             await asyncio.sleep(TICK_SECONDS)
             if not self._core.availability.is_down and (due := self._due()):
-                await self._save_many(due)
+                await self.save_many(due)
 
     async def save_all(self) -> bool:
         """Save everything once; whether nothing is left."""
         keys = list(self._core.unsaved)
         for first in range(0, len(keys), SAVES_AT_ONCE):
-            await self._save_many(keys[first : first + SAVES_AT_ONCE])
+            await self.save_many(keys[first : first + SAVES_AT_ONCE])
         return not self._core.unsaved
 
     async def save(self, key: str) -> None:
@@ -100,7 +100,8 @@ class Deferring:
         due = (key for key, entry in core.unsaved.items() if entry.unsaved_since <= before)
         return [key for key, _ in zip(due, range(SAVES_AT_ONCE), strict=False)]
 
-    async def _save_many(self, keys: Sequence[str]) -> None:
+    async def save_many(self, keys: Sequence[str]) -> None:
+        """Save these sessions together; what cannot be saved yet stays unsaved."""
         results = await asyncio.gather(*map(self.save, keys), return_exceptions=True)
         failures = 0
         for result in results:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -20,6 +20,7 @@ from moorline_sidecar.errors import (
 from moorline_sidecar.sessions.certainty import write_surely
 from moorline_sidecar.sessions.core import Core
 from moorline_sidecar.sessions.finding import Finding
+from moorline_sidecar.sessions.lanes import Lanes
 from moorline_sidecar.stores.base import AccessGuard, End, Outcome
 
 CHAIN_MAX: Final = 32
@@ -57,8 +58,7 @@ class Ending:
         end = self._end(key, reason)
         outcome = await write_surely(self._core, end)
         if outcome is Outcome.APPLIED:
-            self._count(self._core.l1.peek(key))
-            self._core.bury(self._tombstone(end))
+            self.bury(end)
             return Ended(is_by_this_call=True, renewed_to=None)
         if outcome is not Outcome.ENDED:
             self._core.forget(key)
@@ -67,6 +67,32 @@ class Ending:
         record = (await self._finding.fetch(key)).record
         renewed_to = record.renewed_to if isinstance(record, Tombstone) else None
         return Ended(is_by_this_call=False, renewed_to=renewed_to)
+
+    async def end_with_successors(self, key: str, reason: Reason, lanes: Lanes[Any]) -> bool:
+        """End a session and what it was renewed to; whether this call ended anything.
+
+        Raises:
+            SessionUnknown: there was never such a session, or it was purged.
+        """
+        self._core.availability.check()
+        has_ended = False
+        next_key: str | None = key
+        while next_key is not None:
+            async with lanes.hold(next_key):
+                try:
+                    ended = await self.end(next_key, reason)
+                except SessionUnknown:
+                    if next_key == key:
+                        raise
+                    break
+            has_ended |= ended.is_by_this_call
+            next_key = ended.renewed_to
+        return has_ended
+
+    def bury(self, end: End) -> None:
+        """Hold the tombstone that this write makes."""
+        self._count(self._core.l1.peek(end.key))
+        self._core.bury(self._tombstone(end))
 
     async def expire(self, entry: Entry, hint: Hint | None) -> Entry:
         """End an entry's session that this worker calls expired; the live entry if it is not.
@@ -140,7 +166,8 @@ class Ending:
         known = entry.stored if entry else None
         return Tombstone(
             key=end.key,
-            version=known.version + 1 if known else 1,
+            # The change stream may have told of this very end already.
+            version=known.version + isinstance(known, Session) if known else 1,
             created=known.created if known else 0,
             accessed=known.accessed if known else 0,
             invalidated=end.now,

@@ -51,7 +51,13 @@ class Finding:
             return None
         if isinstance(entry.record, Tombstone):
             return entry
-        facts = CopyFacts(entry.stored.version, core.clock.monotonic() - entry.confirmed_at)
+        now = core.clock.monotonic()
+        facts = CopyFacts(
+            entry.stored.version,
+            now - entry.confirmed_at,
+            core.coverage.covers(entry.confirmed_at, now),
+            entry.is_outdated,
+        )
         if may_serve_copy(core.policy, facts, hint):
             return entry
         if core.availability.is_down and may_serve_in_outage(entry.stored.version, hint):
@@ -102,8 +108,8 @@ class Finding:
     async def _ask(self, key: str, hint: Hint | None) -> tuple[Entry, Source]:
         core = self._core
         entry = core.l1.peek(key)
-        if entry is None:
-            if hint is None:
+        if entry is None or entry.is_outdated:
+            if entry is None and hint is None:
                 self._check_absence(key)
             return await self._load(key), Source.MISS if core.caches else Source.BYPASS
         asked_at = core.clock.monotonic()
@@ -114,7 +120,7 @@ class Finding:
         if not mark.is_valid or mark.version != entry.stored.version:
             return await self.fetch(key), Source.MISS
         merge_times(entry.times, mark)
-        entry.confirmed_at = max(entry.confirmed_at, asked_at)
+        entry.confirm(asked_at)
         return core.l1.peek(key) or entry, Source.REVALIDATED
 
     async def _load(self, key: str) -> Entry:

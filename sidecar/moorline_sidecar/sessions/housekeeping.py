@@ -139,7 +139,9 @@ class Housekeeping:
         limit = policy.scavenge_limit or BATCH
         store = core.store
         while True:
-            found = await core.availability.ask("expired", lambda: store.expired(before, limit))
+            found = await core.availability.ask(
+                "expired", lambda: store.expired(before, limit), is_background=True
+            )
             outcomes = await self._end_all(found)
             progress = sum(outcome is Outcome.APPLIED for outcome in outcomes)
             ended += progress
@@ -171,7 +173,9 @@ class Housekeeping:
         core = self._core
         store = core.store
         created_before = core.clock.now() - ORPHANED_COPY_MS
-        copies = await core.availability.ask("copies", lambda: store.copies(created_before, BATCH))
+        copies = await core.availability.ask(
+            "copies", lambda: store.copies(created_before, BATCH), is_background=True
+        )
         removed = 0
         for copy in copies:
             removed += await self._tidy(copy)
@@ -206,7 +210,7 @@ class Housekeeping:
         before = core.clock.now()
         dropped = 0
         while batch := await core.availability.call(
-            "drop_grace", lambda: store.drop_grace(before, BATCH)
+            "drop_grace", lambda: store.drop_grace(before, BATCH), is_background=True
         ):
             dropped += batch
         return dropped

@@ -33,6 +33,11 @@ class Lanes(Generic[Job]):
         jobs, lane.jobs = lane.jobs, []
         return jobs
 
+    def queued(self, key: str) -> int:
+        """How many jobs wait behind the holder."""
+        lane = self._lanes.get(key)
+        return 0 if lane is None else len(lane.jobs)
+
     def is_wanted(self, key: str) -> bool:
         """Whether jobs wait behind the holder."""
         return bool(self._lane(key).jobs)

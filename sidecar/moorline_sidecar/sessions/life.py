@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Final
 
 import structlog
@@ -18,6 +18,7 @@ from moorline_sidecar.sessions.deferring import Deferring
 from moorline_sidecar.sessions.ending import Ending
 from moorline_sidecar.sessions.housekeeping import Housekeeping
 from moorline_sidecar.sessions.lanes import Lanes
+from moorline_sidecar.sessions.replaying import Replaying
 from moorline_sidecar.sessions.touching import Touching
 from moorline_sidecar.sessions.writing import Job
 
@@ -50,6 +51,8 @@ class Life:
         touching: Touching,
         deferring: Deferring,
         housekeeping: Housekeeping,
+        replaying: Replaying,
+        besides: Sequence[Callable[[], Awaitable[None]]],
     ) -> None:
         self._core = core
         self._lanes = lanes
@@ -57,13 +60,31 @@ class Life:
         self._touching = touching
         self._deferring = deferring
         self._housekeeping = housekeeping
+        self._replaying = replaying
+        self._besides = besides
         self._background: list[asyncio.Task[None]] = []
         self.is_closing = False
         core.availability.on_return = self._flush_after_outage
 
+    async def hear_the_time(self) -> None:
+        """Hear the store's clock before anybody is served; the node's may be minutes off.
+
+        A store that does not answer counts as out of reach, and the first answer that ends that
+        tells its time: no session is created or judged by the node's clock.
+        """
+        core = self._core
+        asked_at = core.clock.monotonic()
+        with contextlib.suppress(StoreError):
+            store_now = await core.availability.ask("now", core.store.now)
+            core.clock.learn(store_now, asked_at, core.clock.monotonic())
+
     def begin(self) -> None:
         """Start the work in the background."""
         self.warn_of_what_is_missing()
+        if self._core.journal.left_behind:
+            log.info("changes were left behind", records=len(self._core.journal.left_behind))
+            # Whoever asks is to see them, so that nobody is let through before they are here.
+            self._core.availability.begin_away()
         loops = (
             self._core.availability.keep_watch,
             self._touching.keep_flushing,
@@ -71,13 +92,14 @@ class Life:
             self._housekeeping.keep_scavenging,
             self._housekeeping.keep_evicting,
             self._prepare,
+            *self._besides,
         )
         self._background = [asyncio.create_task(_kept_going(loop)) for loop in loops]
 
     def warn_of_what_is_missing(self) -> None:
         """Say what the policy asks for in vain."""
-        if self._core.policy.on_outage is OnOutage.BUFFER:
-            log.warning("onOutage Buffer is not available yet; changes are refused in an outage")
+        if self._core.policy.on_outage is OnOutage.BUFFER and not self._core.caches:
+            log.warning("without a cache, onOutage Buffer refuses changes in an outage")
 
     async def close(self, seconds: float) -> bool:
         """Save all that is unsaved, or end all sessions of the L1 where the policy says so.
@@ -105,6 +127,7 @@ class Life:
             if not is_done:
                 self._report_loss()
             await _end([heartbeat])
+            await self._core.journal.close()
         return is_done
 
     async def _save_everything(self) -> bool:
@@ -114,6 +137,7 @@ class Life:
                 return await self._invalidate_everything()
             is_saved = await self._deferring.save_all()
             await self._touching.flush()
+            await self._replaying.resume()
         except StoreError:
             return False
         return is_saved
@@ -129,8 +153,16 @@ class Life:
                 await self._ending.end(key, Reason.SHUTDOWN)
 
     def _report_loss(self) -> None:
-        lost = sum(entry.unsaved_count for entry in self._core.unsaved.values())
+        journal = self._core.journal
+        lost = sum(
+            entry.unsaved_count
+            for entry in self._core.unsaved.values()
+            if not (journal.has_file and entry.key in journal.keys)
+        )
+        lost += 0 if journal.has_file else len(journal.ends)
         self._core.counters.lost_changes += lost
+        if journal.has_file:
+            log.warning("changes wait in the journal for the next start", bytes=journal.size)
         log.error(
             "the store stayed away until the end",
             lost_changes=lost,
@@ -139,6 +171,7 @@ class Life:
 
     async def _flush_after_outage(self) -> int:
         await self._touching.flush(directly=True)
+        await self._replaying.resume()
         return 2 * touch_period(self._core.policy, 0)
 
     async def _prepare(self) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable
 from typing import Self
 
 from moorline_api import Eviction, SaveMode
-from msgspec import UNSET, Struct, structs
+from msgspec import UNSET, structs
 
 from moorline_sidecar.cache.entry import Entry, detached
 from moorline_sidecar.domain.ids import Hint, hashed_key, plain_key
@@ -21,9 +21,9 @@ from moorline_sidecar.errors import (
     OutcomeUnknown,
     SessionEnded,
     SessionExists,
-    SessionUnknown,
     ShuttingDown,
 )
+from moorline_sidecar.sessions.buffering import Buffering, nothing
 from moorline_sidecar.sessions.clock import Clock, StoreClock
 from moorline_sidecar.sessions.core import Core
 from moorline_sidecar.sessions.creating import Creating, Repeat
@@ -31,35 +31,32 @@ from moorline_sidecar.sessions.deferring import Deferring
 from moorline_sidecar.sessions.ending import Ending
 from moorline_sidecar.sessions.finding import Finding, Source
 from moorline_sidecar.sessions.housekeeping import Housekeeping
+from moorline_sidecar.sessions.journal import Journal
 from moorline_sidecar.sessions.lanes import Lanes
 from moorline_sidecar.sessions.life import Life
 from moorline_sidecar.sessions.principals import Principals
 from moorline_sidecar.sessions.renewing import Renewal, Renewing, successor_id
+from moorline_sidecar.sessions.replaying import Replaying
+from moorline_sidecar.sessions.served import Served, alive, resolved
 from moorline_sidecar.sessions.touching import Touching
+from moorline_sidecar.sessions.watching import Watching
 from moorline_sidecar.sessions.writing import Job, Writing
 from moorline_sidecar.stores.base import SessionStore
 
-
-class Served(Struct, gc=False):
-    """A session to answer with.
-
-    `was_renewed`: the id is an old one in its grace, and the content that from before the renew.
-    `is_born`: an unborn session was stored with this change, so that its cookie is due.
-    """
-
-    entry: Entry
-    source: Source
-    is_new: bool = False
-    was_renewed: bool = False
-    is_born: bool = False
-    was_changed: bool = False
+__all__ = ("Served", "Sessions")
 
 
 class Sessions:
     """The use cases; an async context manager that runs the work in the background."""
 
-    def __init__(self, store: SessionStore, policy: Policy, clock: Clock | None = None) -> None:
-        self.core = core = Core(store, policy, clock or StoreClock())
+    def __init__(
+        self,
+        store: SessionStore,
+        policy: Policy,
+        clock: Clock | None = None,
+        journal: Journal | None = None,
+    ) -> None:
+        self.core = core = Core(store, policy, clock or StoreClock(), journal)
         self.key_of = hashed_key if policy.hashed_ids else plain_key
         lanes: Lanes[Job] = Lanes()
         self._lanes = lanes
@@ -68,6 +65,9 @@ class Sessions:
         self._touching = Touching(core)
         self._writing = Writing(core, lanes, self._finding, self._ending)
         self._deferring = Deferring(core, self._writing)
+        self._buffering = Buffering(core, lanes, self._finding, self._ending, self._deferring)
+        self._replaying = Replaying(core, self._ending, self._deferring)
+        self._writing.keep_doubtful = self._buffering.keep_doubtful
         self.principals = Principals(core, lanes, self._finding, self._ending)
         self._creating = Creating(core, self._finding, self._ending, self.principals)
         self._renewing = Renewing(
@@ -75,7 +75,14 @@ class Sessions:
         )
         self.housekeeping = Housekeeping(core, lanes, self._ending, self._deferring)
         self._life = Life(
-            core, lanes, self._ending, self._touching, self._deferring, self.housekeeping
+            core,
+            lanes,
+            self._ending,
+            self._touching,
+            self._deferring,
+            self.housekeeping,
+            self._replaying,
+            besides=[Watching(core).keep_watching, self._replaying.keep_replaying],
         )
 
     @property
@@ -117,6 +124,7 @@ class Sessions:
         if unborn is not None and not await self._creating.has_been_stored(key):
             unborn.used_at = self.core.clock.monotonic()
             return Served(unborn, Source.BYPASS)
+        await self._buffering.store_created(key)
         entry, source = await self._finding.find(key, hint)
         self._count(source)
         entry = await self._live(entry, hint)
@@ -130,7 +138,7 @@ class Sessions:
         if is_urgent and not await self._touching.write_now(entry):
             return await self._read(entry.key, None, is_access=False)
         await self._evict_after_request(entry)
-        return _alive(Served(entry, source))
+        return alive(Served(entry, source))
 
     async def _live(self, entry: Entry, hint: Hint | None) -> Entry:
         """The entry, which is not expired; a tombstone as it is."""
@@ -165,24 +173,27 @@ class Sessions:
             Refusal, StoreError: nothing was created, or that is unknown.
         """
         self._check_open()
-        if self._creating.is_stored_at_once(asked.patch):
+        may_keep = remembered and self._buffering.takes(asked)
+        if self._creating.is_stored_at_once(asked.patch) and not may_keep:
             self.core.availability.check()
         key = asked.idempotency_key
         if key is None or not remembered:
-            return await self._create(session_id, asked), session_id
+            return await self._create(session_id, asked, may_keep=may_keep), session_id
         context = asked.patch.context
         repeat = self._creating.repeat_of(key, context, session_id)
         async with self._lanes.hold(self.key_of(repeat.session_id)):
             served = None if repeat.is_done else await self._create_repeat(repeat, asked)
         if served is None:
-            served = await _resolved(self.read(self.key_of(repeat.session_id), None))
+            served = await resolved(self.read(self.key_of(repeat.session_id), None))
         return served, repeat.session_id
 
     async def _create_repeat(self, repeat: Repeat, asked: Asked) -> Served | None:
         """The session that is created now; None if an earlier call has created it."""
         served: Served | None = None
         try:
-            served = await self._create(repeat.session_id, asked)
+            served = await self._create(
+                repeat.session_id, asked, may_keep=self._buffering.takes(asked)
+            )
         except SessionExists:
             pass
         except OutcomeUnknown:
@@ -196,8 +207,9 @@ class Sessions:
         repeat.is_done = True
         return served
 
-    async def _create(self, session_id: str, asked: Asked) -> Served:
-        entry = await self._creating.create(self.key_of(session_id), asked.patch)
+    async def _create(self, session_id: str, asked: Asked, *, may_keep: bool) -> Served:
+        keep = self._buffering.create if may_keep else None
+        entry = await self._creating.create(self.key_of(session_id), asked.patch, keep)
         return Served(entry, Source.BYPASS, is_new=True)
 
     async def change(
@@ -212,6 +224,22 @@ class Sessions:
         self._check_open()
         if self._creating.unborn(key) is not None:
             return await self._change_unborn(key, asked)
+        return await self._buffering.attempt(
+            lambda: self._change_stored(key, asked, hint, may_wait=may_wait),
+            lambda: self._change_kept(key, asked, hint),
+            may_keep=self._buffering.takes(asked),
+        )
+
+    async def _change_kept(self, key: str, asked: Asked, hint: Hint | None) -> Served:
+        found = await self._live_for_change(key, hint)
+        if asked.patch.is_empty:
+            return found
+        entry = await self._buffering.change(found.entry, asked)
+        return alive(Served(entry, Source.BYPASS, was_changed=True))
+
+    async def _change_stored(
+        self, key: str, asked: Asked, hint: Hint | None, *, may_wait: bool
+    ) -> Served:
         self.core.availability.check()
         if asked.patch.is_empty and asked.if_versions is None:
             return await self._live_for_change(key, hint)
@@ -228,14 +256,15 @@ class Sessions:
         """The session, with what was pending saved where the save mode says so."""
         is_change = not asked.patch.is_empty or asked.if_versions is not None
         if not is_change:
-            served = await _resolved(self.read(key, hint))
+            served = await resolved(self.read(key, hint))
         elif self.core.policy.effective_save_mode is SaveMode.COMPLETE:
             return await self.change(key, asked, hint, may_wait=False)
         else:
             return await self.change(key, asked, hint)
         if key in self.core.unsaved and self.core.policy.save_mode is SaveMode.COMPLETE:
-            await self._deferring.save(key)
-            return _alive(Served(self.core.l1.peek(key) or served.entry, served.source))
+            save, may_wait = self._deferring.save, self.core.buffers
+            await self._buffering.attempt(lambda: save(key), nothing, may_keep=may_wait)
+            return alive(Served(self.core.l1.peek(key) or served.entry, served.source))
         return served
 
     async def renew(self, renewal: Renewal) -> tuple[Served, str]:
@@ -246,7 +275,7 @@ class Sessions:
             return await self._renew_unborn(key, renewal)
         new_id = successor_id(renewal)
         if self._creating.was_renewed(key, self.key_of(new_id)):
-            return await _resolved(self.read(self.key_of(new_id), None)), new_id
+            return await resolved(self.read(self.key_of(new_id), None)), new_id
         self.core.availability.check()
         principal, policy = renewal.asked.patch.principal, self.core.policy
         if principal is not UNSET:
@@ -255,7 +284,7 @@ class Sessions:
         entry, new_id = await self._renewing.renew(structs.replace(renewal, new_id=new_id))
         if principal is not UNSET:
             await self.principals.end_oldest_above_limit(policy, entry)
-        return _alive(Served(await self._live(entry, None), Source.BYPASS)), new_id
+        return alive(Served(await self._live(entry, None), Source.BYPASS)), new_id
 
     async def _renew_unborn(self, key: str, renewal: Renewal) -> tuple[Served, str]:
         """An unborn session under its new id; born there if the renew changes it."""
@@ -280,7 +309,7 @@ class Sessions:
 
     async def _live_for_change(self, key: str, hint: Hint | None) -> Served:
         """A live session as a read finds it, but none in its grace."""
-        served = await _resolved(self.read(key, hint))
+        served = await resolved(self.read(key, hint))
         if served.was_renewed:
             raise SessionEnded(Reason.RENEWED)
         return Served(served.entry, Source.BYPASS)
@@ -296,7 +325,8 @@ class Sessions:
         if not is_written:
             await self._count_access(self.core.l1.peek(key) or entry)
         await self._evict_after_request(entry)
-        if entry.record is not record and isinstance(record, Session):
+        is_kept = key in self.core.journal.keys
+        if entry.record is not record and isinstance(record, Session) and not is_kept:
             # The answer is about this change, whatever others have done since.
             entry = detached(record)
         return Served(entry, Source.BYPASS, was_changed=is_written)
@@ -319,24 +349,17 @@ class Sessions:
             async with self._lanes.hold(key):
                 if not await self._creating.has_been_stored(key) and self._creating.forget(key):
                     return True
-        self.core.availability.check()
-        has_ended = False
-        next_key: str | None = key
-        while next_key is not None:
-            async with self._lanes.hold(next_key):
-                try:
-                    ended = await self._ending.end(next_key, reason)
-                except SessionUnknown:
-                    if next_key == key:
-                        raise
-                    break
-            has_ended |= ended.is_by_this_call
-            next_key = ended.renewed_to
-        return has_ended
+        return await self._buffering.attempt(
+            lambda: self._ending.end_with_successors(key, reason, self._lanes),
+            lambda: self._buffering.end(key, reason),
+            may_keep=self.core.buffers,
+            may_repeat=True,
+        )
 
     # Life of the worker
 
     async def __aenter__(self) -> Self:
+        await self._life.hear_the_time()
         self._life.begin()
         return self
 
@@ -358,7 +381,8 @@ class Sessions:
         Raises:
             SessionUnknown, SessionEnded, StoreUnavailable.
         """
-        return _alive(Served(await self._finding.fetch(key), Source.MISS)).entry
+        await self._buffering.store_created(key)
+        return alive(Served(await self._finding.fetch(key), Source.MISS)).entry
 
     def _check_open(self) -> None:
         if self._life.is_closing:
@@ -373,19 +397,3 @@ class Sessions:
         counters.hits += source is Source.HIT
         counters.revalidated += source is Source.REVALIDATED
         counters.misses += source in {Source.MISS, Source.BYPASS}
-
-
-async def _resolved(answer: Served | Awaitable[Served]) -> Served:
-    return answer if isinstance(answer, Served) else await answer
-
-
-def _alive(served: Served) -> Served:
-    """What was served, unless it has ended while this request waited.
-
-    Raises:
-        SessionEnded: it has.
-    """
-    record = served.entry.record
-    if isinstance(record, Tombstone):
-        raise SessionEnded(record.reason)
-    return served

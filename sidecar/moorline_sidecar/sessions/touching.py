@@ -22,6 +22,9 @@ TICK_SECONDS: Final = 0.25
 BATCH_MAX: Final = 500
 """Times in one bulk write: a tenth of a second on a slow store."""
 
+BATCH_MIN: Final = 8
+"""What a batch that takes too long is halved to at last; it doubles again with each success."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -35,6 +38,7 @@ class Touching:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._due: list[tuple[int, str]] = []
+        self._batch_max = BATCH_MAX
 
     def access(self, entry: Entry) -> bool:
         """Count an access to a live entry; true if its times must be written before the answer."""
@@ -86,13 +90,16 @@ class Touching:
         """
         # What comes while this is done waits for the next time.
         waiting = self._take(due_only=due_only)
-        for first in range(0, len(waiting), BATCH_MAX):
+        while waiting:
+            batch, waiting = waiting[: self._batch_max], waiting[self._batch_max :]
             try:
-                await self._flush(waiting[first : first + BATCH_MAX], directly=directly)
+                await self._flush(batch, directly=directly, is_background=True)
             except BaseException:
-                for key, times in waiting[first + BATCH_MAX :]:
+                self._batch_max = max(BATCH_MIN, len(batch) // 2)
+                for key, times in waiting:
                     self._queue(key, times, 0)
                 raise
+            self._batch_max = min(BATCH_MAX, 2 * self._batch_max)
 
     def _queue(self, key: str, times: Times, in_ms: int) -> None:
         if self._core.unwritten.get(key, times) is not times:
@@ -119,7 +126,11 @@ class Touching:
         return batch
 
     async def _flush(
-        self, batch: Sequence[tuple[str, Times]], *, directly: bool = False
+        self,
+        batch: Sequence[tuple[str, Times]],
+        *,
+        directly: bool = False,
+        is_background: bool = False,
     ) -> dict[str, Mark]:
         """Write these times, then look what has changed elsewhere under the same keys."""
         core = self._core
@@ -136,7 +147,9 @@ class Touching:
             if directly:
                 marks = await write_and_look()
             else:
-                marks = await core.availability.call("touch", write_and_look)
+                marks = await core.availability.call(
+                    "touch", write_and_look, is_background=is_background
+                )
         except BaseException as error:
             for key, times in batch:
                 times.is_in_flight = False
@@ -185,6 +198,6 @@ class Touching:
                 self._queue(key, times, 0 if missed else period)
         if entry is not None and isinstance(entry.record, Session):
             if mark.version == entry.stored.version:
-                entry.confirmed_at = max(entry.confirmed_at, asked_at)
+                entry.confirm(asked_at)
             elif mark.version > entry.stored.version and entry.is_evictable:
                 core.l1.drop(key)

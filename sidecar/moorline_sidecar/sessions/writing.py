@@ -4,26 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, TypeAlias
 
+import structlog
 from msgspec import Struct, structs
 
 from moorline_sidecar.cache.entry import Entry, detached
 from moorline_sidecar.domain.changes import content_size, stamped
 from moorline_sidecar.domain.ids import Hint
-from moorline_sidecar.domain.merging import Asked, Merge, Verdict, compacted, merge, rebased
+from moorline_sidecar.domain.merging import (
+    Asked,
+    Merge,
+    Verdict,
+    clashes,
+    compacted,
+    merge,
+    rebased,
+)
+from moorline_sidecar.domain.serials import Serial, numbered
 from moorline_sidecar.domain.session import Session, Tombstone
 from moorline_sidecar.errors import (
+    AlreadyExists,
     MoorlineError,
     OutcomeUnknown,
     Overloaded,
     Refusal,
     SessionEnded,
+    StoreUnavailable,
     TooLarge,
     VersionConflict,
 )
-from moorline_sidecar.sessions.certainty import write_surely
+from moorline_sidecar.sessions.certainty import insert_surely, write_surely
 from moorline_sidecar.sessions.core import Core
 from moorline_sidecar.sessions.ending import Ending, new_write_id
 from moorline_sidecar.sessions.finding import Finding
@@ -39,6 +51,18 @@ CONTENDED_MS: Final = 1_000
 GAP_MAX_MS: Final = 200
 
 BACKOFF_MAX_SECONDS: Final = 0.03
+
+QUEUED_MAX: Final = 1_024
+"""Changes that wait behind one write of a session; they become one write, but each has a client."""
+
+KeepDoubtful: TypeAlias = Callable[[Entry, Sequence[Asked]], Awaitable[None]]
+"""Keeps changes of unknown outcome until the store is back.
+
+Raises:
+    Overloaded: it has no room.
+"""
+
+log = structlog.get_logger(__name__)
 
 
 class Job(Struct, eq=False):
@@ -67,6 +91,7 @@ class Writing:
         self._lanes = lanes
         self._finding = finding
         self._ending = ending
+        self.keep_doubtful: KeepDoubtful | None = None
 
     async def change(self, key: str, asked: Asked, hint: Hint | None) -> tuple[Entry, bool]:
         """The entry after the change, which is durable, and whether it was written just now.
@@ -76,6 +101,9 @@ class Writing:
             StoreUnavailable: surely not applied.
             OutcomeUnknown: perhaps applied.
         """
+        if self._lanes.queued(key) >= QUEUED_MAX:
+            self._core.counters.overloads += 1
+            raise Overloaded
         job = Job(asked, hint)
         self._lanes.queue(key, job)
         async with self._lanes.hold(key):
@@ -86,7 +114,8 @@ class Writing:
         if job.entry is None or job.record is None:
             raise OutcomeUnknown
         # Others may have gone on with the session since: the answer is about this change.
-        is_current = job.entry.record is job.record
+        # One that is kept is told as unsaved, with what came after it.
+        is_current = job.entry.record is job.record or key in self._core.journal.keys
         return (job.entry if is_current else detached(job.record)), job.is_written
 
     async def save(self, key: str) -> None:
@@ -118,7 +147,7 @@ class Writing:
     async def _write(self, key: str, jobs: Sequence[Job]) -> None:
         """One merged write, repeated until no other worker is faster."""
         until = self._core.clock.monotonic() + WRITE_MS
-        is_fresh = False
+        is_fresh = await self._insert_kept(key)
         attempt = 0
         while True:
             asked_at = self._core.clock.monotonic()
@@ -143,12 +172,19 @@ class Writing:
                 self._core.hold(base, stored, stored)
             record = base.record
             if is_written:
-                after = await self._send(base, merged.content, is_access=bool(jobs))
+                serial, unsaved = self._serial(base), base.unsaved
+                try:
+                    after = await self._send(base, merged.content, jobs, serial)
+                except OutcomeUnknown:
+                    if not await self._keep_sent(base, jobs, merged, serial):
+                        raise
+                    return
                 if after is None:
                     await self._back_off(attempt, until)
                     attempt += 1
                     is_fresh = True
                     continue
+                self._note_clashes(stored, after, unsaved)
                 base = self._learn(after, asked_at)
                 record = base.record if base.stored is after else after
             assert isinstance(record, Session)  # noqa: S101 found alive, or just written
@@ -180,7 +216,67 @@ class Writing:
             self._core.hold(entry, entry.stored, rebased(entry.stored, entry.promised))
         return entry
 
-    async def _send(self, base: Entry, content: Session, *, is_access: bool) -> Session | None:
+    async def _insert_kept(self, key: str) -> bool:
+        """Store a session that was created in an outage; whether there is one to be loaded."""
+        created = self._core.journal.creates.get(key)
+        if created is None:
+            return False
+        try:
+            await insert_surely(self._core, created)
+            self._core.counters.created += 1
+        except AlreadyExists:
+            # By an earlier try, whose answer was lost; others may have gone on with it since.
+            pass
+        self._core.journal.creates.pop(key, None)
+        return True
+
+    def _serial(self, base: Entry) -> Serial | None:
+        """A number for the write, if it may have to be repeated after an outage."""
+        core = self._core
+        if core.buffers or base.key in core.journal.keys:
+            return core.journal.next_serial()
+        return None
+
+    async def _keep_sent(
+        self, base: Entry, jobs: Sequence[Job], merged: Merge, serial: Serial | None
+    ) -> bool:
+        """Keep what was sent, and is applied perhaps, until the store is back; whether it can be.
+
+        The number says then whether all of it is there already.
+        """
+        core = self._core
+        if self.keep_doubtful is None or serial is None or not core.buffers:
+            return False
+        if not jobs or not all(job.asked.can_be_kept for job in jobs):
+            return False
+        sent = [
+            structs.replace(job.asked, serial=serial, is_sealed=True)
+            for job, verdict in zip(jobs, merged.verdicts, strict=True)
+            if verdict is Verdict.MERGED
+        ]
+        try:
+            await self.keep_doubtful(base, sent)
+        except Overloaded:
+            return False
+        entry = core.l1.peek(base.key) or base
+        if isinstance(entry.record, Session):
+            _hand_out(entry, entry.record, jobs, merged)
+        return True
+
+    def _note_clashes(self, stored: Session, after: Session, unsaved: Sequence[Asked]) -> None:
+        """Count attributes that were changed here in an outage and elsewhere: ours come later."""
+        keys = self._core.journal.keys
+        before = keys.get(stored.key)
+        if before is not None:
+            keys[stored.key] = after
+            found = clashes(before, stored, unsaved)
+            self._core.counters.replay_conflicts += found
+            if found:
+                log.warning("kept changes met others made elsewhere", attributes=found)
+
+    async def _send(
+        self, base: Entry, content: Session, jobs: Sequence[Job], serial: Serial | None
+    ) -> Session | None:
         """The session as written; None if it is not what `base` holds (any more)."""
         core = self._core
         stored = base.stored
@@ -192,15 +288,25 @@ class Writing:
             policy=core.policy,
             times=base.times,
             now=core.clock.now(),
-            is_access=is_access,
+            is_access=bool(jobs),
         )
+        if serial is not None:
+            after = numbered(after, serial)
         after = structs.replace(after, cookie_set=max(after.cookie_set, base.cookie_set))
         # What is deferred from now on is not in this write.
         base.sending, base.unsaved = base.unsaved, []
         sent_count = base.unsaved_count
         try:
-            outcome = await write_surely(core, Change(before=stored, after=after))
+            outcome = await write_surely(
+                core,
+                Change(before=stored, after=after),
+                may_stay_unknown=core.buffers and all(job.asked.can_be_kept for job in jobs),
+            )
+        except (StoreUnavailable, Refusal):
+            self._keep_unsaved(base)
+            raise
         except BaseException:
+            base.sending = _sealed(base.sending, serial)
             self._keep_unsaved(base)
             raise
         match outcome:
@@ -259,6 +365,13 @@ def _hand_out(entry: Entry, record: Session, jobs: Sequence[Job], merged: Merge)
                 job.entry = entry
                 job.record = record
                 job.is_written = verdict is Verdict.MERGED and not job.asked.patch.is_empty
+
+
+def _sealed(sent: Sequence[Asked], serial: Serial | None) -> list[Asked]:
+    """What is in the store perhaps; the number of its write says so later."""
+    if serial is None:
+        return list(sent)
+    return [structs.replace(ask, serial=ask.serial or serial, is_sealed=True) for ask in sent]
 
 
 def _fail(jobs: Sequence[Job], error: MoorlineError) -> None:

@@ -18,11 +18,14 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeAlias
 
 from msgspec import Struct
 
 from moorline_sidecar.domain.session import Mark, Reason, Record, Session
+from moorline_sidecar.errors import StreamUnsupported
+from moorline_sidecar.stores.registry import Registry
 
 
 class Change(Struct, frozen=True, kw_only=True):
@@ -146,6 +149,47 @@ class Purge(Struct, frozen=True, kw_only=True):
     now: int
 
 
+class Seen(Struct, frozen=True, kw_only=True):
+    """A change or an end, as a stream tells of it; creations and new times are not told.
+
+    `version` is None where the record is gone, or its version is not told. `reason` is that of an
+    end, where it is told. `at` is when it happened, in the store's milliseconds.
+    """
+
+    key: str
+    version: int | None
+    is_valid: bool = True
+    reason: Reason | None = None
+    at: int | None = None
+
+
+class Heard(Struct, frozen=True, kw_only=True):
+    """One reply of a stream; without anything `seen` it is a sign of life.
+
+    `token` is where a later stream goes on. All that was acknowledged before `complete_until`, a
+    moment that `receive` was given, is in this reply or in one before it; None: nothing new is
+    known of that.
+    """
+
+    seen: Sequence[Seen]
+    token: object
+    complete_until: int | None
+
+
+class Stream(Protocol):
+    """Tells of every change and end, by whomever, in order for each key; perhaps repeatedly."""
+
+    async def receive(self, asked_at: int) -> Heard:
+        """The next reply, within the store's time-out; an empty one after about half a second.
+
+        `asked_at` is now by the caller's monotonic clock.
+
+        Raises:
+            HistoryLost: there are changes that will not be told.
+            StoreUnavailable: the stream is broken; another may go on from the last token.
+        """
+
+
 class SessionStore(Protocol):
     """Where sessions are kept; see the module for what every store promises."""
 
@@ -195,6 +239,23 @@ class SessionStore(Protocol):
 
     async def purgeable(self, purge: Purge, limit: int) -> int:
         """How many records a purge would delete, counted up to `limit` (0: all)."""
+
+    def watch(self, after: object = None) -> AbstractAsyncContextManager[Stream]:
+        """A stream of what is acknowledged from now on, or since the token `after`.
+
+        A store that cannot tell lacks this verb, as here.
+
+        Raises, when entered:
+            StreamUnsupported: the server does not tell of changes.
+            HistoryLost: not from that token.
+            StoreUnavailable: it is out of reach.
+        """
+        del after
+        raise StreamUnsupported(f"{type(self).__name__} has no streams")
+
+    def registry(self) -> Registry | None:
+        """Who serves from this store; None where it does not keep that."""
+        return None
 
     async def count(self) -> int:
         """About how many records there are, tombstones included."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from itertools import islice
 from typing import Final
 
@@ -32,11 +33,14 @@ from moorline_sidecar.stores.base import (
     Outcome,
     Purge,
     PurgeKind,
+    Seen,
     SessionStore,
+    Stream,
     Summary,
     Touch,
     Write,
 )
+from moorline_sidecar.stores.memory_log import ChangeLog
 
 BATCH: Final = 1_000
 """Records that a query answers when it is not told how many."""
@@ -48,6 +52,7 @@ class MemoryStore(SessionStore):
     def __init__(self, now: Callable[[], int]) -> None:
         self._now = now
         self._records: dict[str, Record] = {}
+        self._log = ChangeLog()
 
     async def load(self, keys: Sequence[str]) -> dict[str, Record]:
         return {key: self._records[key] for key in keys if key in self._records}
@@ -83,7 +88,7 @@ class MemoryStore(SessionStore):
         session = self._copy(key, origin)
         if session is None or session.version != version:
             return False
-        del self._records[key]
+        self._delete(key)
         return True
 
     async def expired(self, before: int, limit: int) -> list[Expired]:
@@ -127,11 +132,14 @@ class MemoryStore(SessionStore):
     async def purge(self, purge: Purge, limit: int) -> int:
         keys = list(islice(self._purgeable(purge), limit or BATCH))
         for key in keys:
-            del self._records[key]
+            self._delete(key)
         return len(keys)
 
     async def purgeable(self, purge: Purge, limit: int) -> int:
         return sum(1 for _ in islice(self._purgeable(purge), limit or None))
+
+    def watch(self, after: object = None) -> AbstractAsyncContextManager[Stream]:
+        return self._log.watch(after)
 
     async def count(self) -> int:
         return len(self._records)
@@ -153,13 +161,17 @@ class MemoryStore(SessionStore):
         if stored is None:
             return Outcome.ABSENT
         if isinstance(stored, Session) and _guards_hold(write, stored):
-            self._records[write.key] = (
-                _changed(stored, write) if isinstance(write, Change) else _ended(stored, write)
-            )
+            after = _changed(stored, write) if isinstance(write, Change) else _ended(stored, write)
+            self._records[write.key] = after
+            self._log.add(_seen(after, self._now()))
             return Outcome.APPLIED
         if write.write_id and stored.write_id == write.write_id:
             return Outcome.APPLIED
         return Outcome.CONFLICT if isinstance(stored, Session) else Outcome.ENDED
+
+    def _delete(self, key: str) -> None:
+        del self._records[key]
+        self._log.add(Seen(key=key, version=None, at=self._now()))
 
     def _copy(self, key: str, origin: str) -> Session | None:
         session = self._records.get(key)
@@ -275,6 +287,12 @@ def _mark(record: Record) -> Mark:
         max_idle_ms=record.max_idle_ms,
         last_node=record.last_node,
     )
+
+
+def _seen(record: Record, at: int) -> Seen:
+    is_valid = isinstance(record, Session)
+    reason = record.reason if isinstance(record, Tombstone) else None
+    return Seen(key=record.key, version=record.version, is_valid=is_valid, reason=reason, at=at)
 
 
 def _summary(session: Session) -> Summary:

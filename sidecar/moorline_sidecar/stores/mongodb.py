@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, TypeVar
 
 import pymongo
@@ -28,6 +29,7 @@ from moorline_sidecar.stores.base import (
     Outcome,
     Purge,
     SessionStore,
+    Stream,
     Summary,
     Touch,
     Write,
@@ -49,8 +51,11 @@ from moorline_sidecar.stores.mongodb_documents import (
 )
 from moorline_sidecar.stores.mongodb_errors import TOO_LARGE_CODES, translated
 from moorline_sidecar.stores.mongodb_indexes import make_indexes
+from moorline_sidecar.stores.mongodb_registry import MongoRegistry
+from moorline_sidecar.stores.mongodb_stream import change_stream
 from moorline_sidecar.stores.mongodb_updates import END_OF_GRACE, purge_filter, touch_operation
 from moorline_sidecar.stores.mongodb_writes import Collection, Writer
+from moorline_sidecar.stores.registry import Registry
 
 Result = TypeVar("Result")
 
@@ -207,6 +212,12 @@ class MongoStore(SessionStore):
             return await sessions.count_documents(due)
 
         return await self._run(count, seconds=PURGE_SECONDS)
+
+    def watch(self, after: object = None) -> AbstractAsyncContextManager[Stream]:
+        return change_stream(self._connection, self._sessions, after)
+
+    def registry(self) -> Registry:
+        return MongoRegistry(self._run)
 
     async def count(self) -> int:
         return await self._run(lambda sessions: sessions.estimated_document_count())

@@ -15,6 +15,7 @@ from pymongo.server_description import ServerDescription
 
 from moorline_sidecar.errors import ConfigurationError
 from moorline_sidecar.stores.mongodb_errors import SentWrites
+from moorline_sidecar.stores.mongodb_replies import StreamReplies
 from moorline_sidecar.stores.uri_source import UriMissing, UriSource
 
 Client: TypeAlias = AsyncMongoClient[dict[str, Any]]
@@ -76,7 +77,7 @@ def _client(uri: str) -> Client:
         maxPoolSize=CONNECTIONS_MAX,
         # The sessions layer repeats writes itself: it knows which of them may be repeated.
         retryWrites=False,
-        event_listeners=[SentWrites()],
+        event_listeners=[SentWrites(), StreamReplies()],
     )
 
 
@@ -145,6 +146,10 @@ class Connection:
         before.is_retired = True
         await before.close_if_unused()
         return True
+
+    def is_of(self, client: Client) -> bool:
+        """Whether the next use is of this client."""
+        return self._lease is not None and self._lease.client is client
 
     def servers(self) -> list[ServerDescription]:
         """What the client knows of its servers, for a diagnosis."""

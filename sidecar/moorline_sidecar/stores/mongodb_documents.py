@@ -13,13 +13,14 @@ from bson.datetime_ms import DatetimeMS
 from bson.int64 import Int64
 
 from moorline_sidecar.domain.session import Json, Mark, Reason, Record, Session, Tombstone
-from moorline_sidecar.stores.base import AccessGuard, Copy, Expired, Summary
+from moorline_sidecar.stores.base import AccessGuard, Copy, Expired, Seen, Summary
 from moorline_sidecar.stores.bson_codec import (
     decode_attributes,
     decode_key,
     encode_key,
     encode_object,
 )
+from moorline_sidecar.stores.registry import Member
 
 Document: TypeAlias = Mapping[str, Any]
 
@@ -126,6 +127,40 @@ def copy_of(document: Document) -> Copy:
         key=document["_id"],
         origin=_text(document.get("renewOf")) or "",
         version=_integer(document.get("version")),
+    )
+
+
+def seen_of(event: Document) -> Seen | None:
+    """What an event of a change stream tells; None if it is about no session."""
+    key = event.get("documentKey", {}).get("_id")
+    if not isinstance(key, str):
+        return None
+    if "fullDocument" in event:
+        # Somebody has replaced it in the shell.
+        fields = event["fullDocument"] or {}
+        is_valid = fields.get("valid") is True
+    else:
+        fields = event.get("updateDescription", {}).get("updatedFields", {})
+        is_valid = fields.get("valid", True) is True
+    return Seen(
+        key=key,
+        version=_integer(fields["version"]) if "version" in fields else None,
+        is_valid=is_valid,
+        reason=None if is_valid or "reason" not in fields else _reason(fields["reason"]),
+        at=_optional_moment(event.get("wallTime")),
+    )
+
+
+def member_of(document: Document) -> Member:
+    return Member(
+        process=str(document["_id"]),
+        worker=_text(document.get("worker")) or "",
+        pod=_text(document.get("pod")) or "",
+        version=_text(document.get("version")) or "",
+        since=_moment(document.get("since")),
+        beat=_moment(document.get("beat")),
+        sessions=_integer(document.get("sessions")),
+        unsaved=_integer(document.get("unsaved")),
     )
 
 

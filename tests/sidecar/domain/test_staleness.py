@@ -104,6 +104,16 @@ def test_a_limit_of_zero_trusts_no_copy(staleness: Staleness) -> None:
     assert not may_serve_copy(policy, CopyFacts(VERSION, 0), OURS)
 
 
+@pytest.mark.parametrize("is_live", [True, False])
+@pytest.mark.parametrize("staleness", [Staleness.PUSHED, Staleness.BOUNCED])
+def test_a_copy_that_a_stream_has_outdated_is_not_served(
+    staleness: Staleness, *, is_live: bool
+) -> None:
+    copy = CopyFacts(VERSION, FRESH, stream_is_live=is_live, is_outdated=True)
+
+    assert not may_serve_copy(a_policy(staleness=staleness), copy, OURS)
+
+
 @pytest.mark.parametrize("staleness", [each for each in Staleness if each is not Staleness.PUSHED])
 def test_a_live_stream_changes_nothing_but_pushed(staleness: Staleness) -> None:
     policy = a_policy(staleness=staleness)

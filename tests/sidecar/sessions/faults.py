@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, TypeAlias, TypeVar
 
 from moorline_sidecar.domain.session import Mark, Record, Session
-from moorline_sidecar.errors import OutcomeUnknown, StoreUnavailable
+from moorline_sidecar.errors import OutcomeUnknown, StoreUnavailable, StreamUnsupported
 from moorline_sidecar.stores.base import (
     Copy,
     Expired,
+    Heard,
     Outcome,
     Purge,
     SessionStore,
+    Stream,
     Summary,
     Touch,
     Write,
@@ -100,6 +103,7 @@ class Link(SessionStore):
         self.loaded: list[str] = []
         self.is_cut = False
         self.always: Fault | None = None
+        self.has_stream = False
 
     def plan(self, verb: str, fault: Fault, *, times: int = 1, key: str | None = None) -> None:
         """Let `fault` happen to the next `times` calls of `verb`, or to those about `key`."""
@@ -189,5 +193,31 @@ class Link(SessionStore):
     async def server(self) -> str:
         return await self._call("server", [], self._store.server)
 
+    @asynccontextmanager
+    async def watch(self, after: object = None) -> AsyncIterator[Stream]:
+        """Planned for as `watch` (the opening) and `receive` (each reply)."""
+        if not self.has_stream:
+            raise StreamUnsupported("the test wants none")
+        async with self._store.watch(after) as stream:
+            # What is done with the opening is done to nothing: a stream is no coroutine.
+            await self._call("watch", [], _nothing)
+            yield _LinkedStream(self, stream)
+
+    async def receive(self, stream: Stream, asked_at: int) -> Heard:
+        return await self._call("receive", [], lambda: stream.receive(asked_at))
+
     async def close(self) -> None:
         """Nothing: the store outlives a worker's link."""
+
+
+class _LinkedStream(Stream):
+    def __init__(self, link: Link, stream: Stream) -> None:
+        self._link = link
+        self._stream = stream
+
+    async def receive(self, asked_at: int) -> Heard:
+        return await self._link.receive(self._stream, asked_at)
+
+
+async def _nothing() -> None:
+    """An operation that is over at once."""

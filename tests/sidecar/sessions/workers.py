@@ -14,6 +14,7 @@ from moorline_sidecar.domain.ids import Hint, hashed_key, new_id
 from moorline_sidecar.domain.merging import Asked
 from moorline_sidecar.domain.policies import Policy
 from moorline_sidecar.domain.session import Json, Reason, Record, Session, Tombstone
+from moorline_sidecar.sessions.journal import Journal
 from moorline_sidecar.sessions.renewing import Renewal
 from moorline_sidecar.sessions.service import Served, Sessions
 from moorline_sidecar.stores.memory import MemoryStore
@@ -70,8 +71,10 @@ class LoopClock:
 class Worker(Sessions):
     """A worker, its link to the store, and the calls of an application that knows its ids."""
 
-    def __init__(self, link: Link, policy: Policy, clock: LoopClock) -> None:
-        super().__init__(link, policy, clock)
+    def __init__(
+        self, link: Link, policy: Policy, clock: LoopClock, journal: Journal | None = None
+    ) -> None:
+        super().__init__(link, policy, clock, journal)
         self.link = link
         self.name = policy.worker
 
@@ -153,14 +156,21 @@ class Cluster:
 
 
 @asynccontextmanager
-async def cluster(*names: str, **policy: object) -> AsyncIterator[Cluster]:
-    """A cluster of `a` and `b`, or of the named workers, at work."""
+async def cluster(
+    *names: str, has_stream: bool = False, **policy: object
+) -> AsyncIterator[Cluster]:
+    """A cluster of `a` and `b`, or of the named workers, at work; with streams, all are live."""
     made = Cluster(structs.replace(Policy(worker=""), **policy), names or ("a", "b"))
     async with AsyncExitStack() as stack:
+        for worker in made.workers:
+            worker.link.has_stream = has_stream
         for worker in made.workers:
             await stack.enter_async_context(worker)
         # What a worker does at its start is behind it: tests count calls.
         await asyncio.sleep(0)
+        if has_stream:
+            for worker in made.workers:
+                await until(lambda worker=worker: is_live(worker))  # type: ignore[misc] # bound now
         for worker in made.workers:
             worker.link.calls.clear()
         yield made
@@ -189,6 +199,11 @@ async def until(is_so: Callable[[], bool], seconds: float = 60) -> None:
     async with asyncio.timeout(seconds):
         while not is_so():  # noqa: ASYNC110 nothing announces it
             await asyncio.sleep(0.01)
+
+
+def is_live(worker: Worker) -> bool:
+    """Whether the worker's change stream is."""
+    return worker.core.coverage.is_live(worker.core.clock.monotonic())
 
 
 async def cut(worker: Worker) -> None:
