@@ -66,6 +66,10 @@ cluster: $(READY) ## build, with Go, the Kubernetes and the Helm that tests run 
 test-quick: $(READY) ## the tests alone, ended by the first failure: make test-quick ARGS="-k renew"
 	@exec $(BIN)/pytest --exitfirst --quiet $(ARGS)
 
+.PHONY: chaos
+chaos: $(READY) ## sidecars, a store and users under fire: make chaos ARGS="--seconds 600 --users 200"
+	@exec $(BIN)/python -m tests.faults.chaos $(ARGS)
+
 .PHONY: lint
 lint: $(READY) ## lint and types, nothing else
 	$(BIN)/ruff check $(CODE)
