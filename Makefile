@@ -23,6 +23,9 @@ READY := $(VENV)/.ready
 CODE := $(wildcard crds sidecar operator charts tests e2e bench)
 DISTRIBUTIONS := crds sidecar operator
 
+# The files of tests go to a process for each core, in the order that tests/conftest.py gives them.
+SIDE_BY_SIDE := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
+
 # More arguments for the command that a target runs: `make run ARGS="--listen 127.0.0.1:8080"`.
 ARGS ?=
 
@@ -52,7 +55,7 @@ test: $(READY) ## every check that needs no cluster: lint, types, imports, depen
 	$(call stage,imports,$(BIN)/lint-imports --no-logo)
 	$(call stage,dependencies,$(foreach folder,$(DISTRIBUTIONS),$(BIN)/deptry --no-ansi --config $(folder)/pyproject.toml $(folder) &&) true)
 	$(call stage,cluster,$(BIN)/python -m e2e.cluster.build --if-possible)
-	$(call stage,tests,$(BIN)/pytest --cov --numprocesses=auto --maxprocesses=4 --dist=loadfile $(ARGS))
+	$(call stage,tests,$(BIN)/pytest --cov $(SIDE_BY_SIDE) $(ARGS))
 
 .PHONY: e2e
 e2e: $(READY) ## take a shop through a cluster's life, with pods, images and users: docs/e2e.md

@@ -1,7 +1,9 @@
 """A user name and a password that change while sessions are served."""
 
+import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeVar
 
 import pytest
 from moorline_sidecar.config.secrets import SecretFile
@@ -14,6 +16,10 @@ from pymongo import MongoClient
 from tests.contract.sessions import inserted, stored
 from tests.stores_fixtures import running_server
 
+Result = TypeVar("Result")
+
+PATIENCE_SECONDS: Final = 60.0
+
 
 def make_user(uri: str, name: str, password: str) -> None:
     with MongoClient[dict[str, Any]](uri) as client:
@@ -24,6 +30,17 @@ def make_user(uri: str, name: str, password: str) -> None:
 
 def with_user(uri: str, name: str, password: str) -> str:
     return uri.replace("mongodb://", f"mongodb://{name}:{password}@") + "?authSource=admin"
+
+
+async def once_in_reach(ask: Callable[[], Awaitable[Result]]) -> Result:
+    """The answer: on a busy machine a first connection, with its proofs, may take too long."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return await ask()
+        except StoreUnavailable:
+            if time.monotonic() > deadline:
+                raise
 
 
 async def test_a_password_that_changes_is_read_again(tmp_path: Path) -> None:
@@ -44,9 +61,9 @@ async def test_a_password_that_changes_is_read_again(tmp_path: Path) -> None:
 
         secret.write_text(with_user(server.uri, "ada", "lovelace"))
         seconds += 1
-        session = await inserted(store)
+        session = await once_in_reach(lambda: inserted(store))
 
         secret.write_text(with_user(server.uri, "grace", "hopper"))
         seconds += 1
-        assert await stored(store) == session
+        assert await once_in_reach(lambda: stored(store)) == session
         await store.close()
