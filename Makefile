@@ -59,7 +59,7 @@ test: $(READY) ## every check that needs no cluster: lint, types, imports, depen
 
 .PHONY: e2e
 e2e: $(READY) ## take a shop through a cluster's life, with pods, images and users: docs/e2e.md
-	@exec $(BIN)/pytest e2e -p no:randomly --capture=no --timeout=900 $(ARGS)
+	@exec $(BIN)/pytest e2e -p no:randomly --capture=no $(ARGS)
 
 .PHONY: cluster
 cluster: $(READY) ## build, with Go, the Kubernetes and the Helm that tests run against
@@ -110,7 +110,7 @@ lock: $(READY) ## write requirements/*.lock anew; newer versions with ARGS=--upg
 .PHONY: clean
 clean: ## remove the virtual environments and what the tools left
 	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
-	rm -rf .coverage htmlcov
+	rm -rf .coverage htmlcov e2e-results
 	find $(CODE) -name __pycache__ -prune -exec rm -rf {} +
 
 # Made from nothing whenever one of these changes: what is no longer named is gone, too.

@@ -1,10 +1,10 @@
-"""The node drained of the shop's pods: one at a time, as its PodDisruptionBudget has it."""
+"""A node drained of the shop's pods: one at a time, as their PodDisruptionBudget has it."""
 
 import asyncio
 from typing import Any, Final
 
-from e2e.conftest import SHOP
-from e2e.suite.crowd import errors_of
+from e2e.suite.crowd import shopping
+from e2e.suite.namespace import SHOP, Namespace
 from e2e.suite.stage import Stage
 from e2e.suite.story import Stopwatch
 from tests.operator.watching import eventually
@@ -12,36 +12,42 @@ from tests.operator.watching import eventually
 BUDGET: Final[dict[str, Any]] = {
     "apiVersion": "policy/v1",
     "kind": "PodDisruptionBudget",
-    "metadata": {"name": "shop"},
-    "spec": {"maxUnavailable": 1, "selector": {"matchLabels": {"app": "shop"}}},
+    "metadata": {"name": SHOP},
+    "spec": {"maxUnavailable": 1, "selector": {"matchLabels": {"app": SHOP}}},
 }
+DRAINED_SECONDS: Final = 300
 
 
-async def test_nobody_notices_a_drain(shop: Stage) -> None:
-    before = {pod["metadata"]["name"] for pod in await shop.pods(SHOP)}
-    (node,) = {pod["spec"]["nodeName"] for pod in await shop.pods(SHOP)}
-    await shop.commands.apply(SHOP, BUDGET)
+async def test_nobody_notices_a_drain(shop: Namespace, moorline: Stage) -> None:
+    pods = await shop.pods()
+    node = pods[0]["spec"]["nodeName"]
+    evicted = {pod["metadata"]["name"] for pod in pods if pod["spec"]["nodeName"] == node}
+
+    async def is_one_gone() -> bool:
+        return not evicted <= await shop.pod_names()
+
+    await shop.apply(BUDGET)
     try:
-        async with shop.crowd(SHOP):
+        async with shopping(shop):
             watch = Stopwatch()
-            drain = asyncio.create_task(
-                shop.kubectl(
-                    *("drain", node, "--pod-selector=app=shop", "--timeout=150s"),
-                    *("--delete-emptydir-data", "--ignore-daemonsets"),
-                )
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(_drain(moorline, node))
+                await eventually(is_one_gone, lambda: "no pod is evicted")
+                # Where no other node takes its successor, the others go once this one is back.
+                await moorline.commands.kubectl("uncordon", node)
+            await shop.rolled_out()
+            shop.story.note(
+                f"all {len(evicted)} pods evicted and replaced in {watch.seconds:.0f} s"
             )
-
-            async def is_one_evicted() -> bool:
-                return len(before & {pod["metadata"]["name"] for pod in await shop.pods(SHOP)}) < 3
-
-            await eventually(is_one_evicted, lambda: "no pod is evicted")
-            # No other node takes its successor: the others may only go once this one is back.
-            await shop.kubectl("uncordon", node)
-            await drain
-            await shop.rolled_out(SHOP, "shop")
-            shop.story.note(f"all {len(before)} pods evicted and replaced in {watch.seconds:.0f} s")
     finally:
-        await shop.kubectl("uncordon", node)
-        await shop.kubectl("--namespace", SHOP, "delete", "poddisruptionbudget", "shop")
-    assert not before & {pod["metadata"]["name"] for pod in await shop.pods(SHOP)}
-    assert errors_of(shop.story.row.seen) == []
+        await moorline.commands.kubectl("uncordon", node)
+        await shop.kubectl("delete", "poddisruptionbudget", SHOP)
+    assert not evicted & await shop.pod_names()
+
+
+async def _drain(moorline: Stage, node: str) -> None:
+    await moorline.commands.kubectl(
+        *("drain", node, f"--pod-selector=app={SHOP}", f"--timeout={DRAINED_SECONDS}s"),
+        *("--delete-emptydir-data", "--ignore-daemonsets"),
+        seconds=DRAINED_SECONDS + 30,
+    )

@@ -4,8 +4,8 @@ from typing import Any, Final
 
 from moorline_operator.kube.kinds import LEASES
 
-from e2e.conftest import SHOP
-from e2e.suite.stage import SHOP_IMAGE, Stage
+from e2e.suite.namespace import SHOP, SHOP_IMAGE, Namespace
+from e2e.suite.pods import PYTHON, restricted
 from tests.operator.watching import eventually, everything
 
 _WORK: Final = """
@@ -22,28 +22,26 @@ ask("DELETE", "/v1/sessions/" + session["id"])
 """
 
 
-async def test_a_job_with_a_sidecar_completes(shop: Stage) -> None:
-    await shop.commands.apply(SHOP, _job(shop.target.image(SHOP_IMAGE)))
+async def test_a_job_with_a_sidecar_completes(shop: Namespace) -> None:
+    await shop.apply(_job(shop.access.target.image(SHOP_IMAGE)))
     try:
-        where = ("--namespace", SHOP)
-        await shop.kubectl(
-            *where, "wait", "job/nightly", "--for=condition=Complete", "--timeout=120s"
-        )
-        printed = await shop.kubectl(*where, "logs", "job/nightly", "--container=work")
+        await shop.kubectl("wait", "job/nightly", "--for=condition=Complete", "--timeout=150s")
+        printed = await shop.kubectl("logs", "job/nightly", "--container=work")
         worker, _, attributes = printed.partition(" ")
         assert attributes.strip() == "{'from': 'a job'}"
         shop.story.note(f"it completed as {worker}")
 
         async def is_free() -> bool:
-            leases = await everything(shop.kube, LEASES, SHOP)
+            leases = await everything(shop.access.kube, LEASES, shop.name)
             return f"moorline-shop-{worker}" not in {one["metadata"]["name"] for one in leases}
 
         await eventually(is_free, lambda: f"the name {worker} is not given back")
     finally:
-        await shop.kubectl("--namespace", SHOP, "delete", "job", "nightly")
+        await shop.kubectl("delete", "job", "nightly")
 
 
 def _job(image: str) -> dict[str, Any]:
+    work = {"name": "work", "image": image, "command": [PYTHON, "-c", _WORK]}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -51,27 +49,8 @@ def _job(image: str) -> dict[str, Any]:
         "spec": {
             "backoffLimit": 0,
             "template": {
-                "metadata": {"labels": {"moorline.io/cluster": "shop"}},
-                "spec": {
-                    "restartPolicy": "Never",
-                    "automountServiceAccountToken": False,
-                    "securityContext": {
-                        "runAsNonRoot": True,
-                        "seccompProfile": {"type": "RuntimeDefault"},
-                    },
-                    "containers": [
-                        {
-                            "name": "work",
-                            "image": image,
-                            "command": ["/opt/app/bin/python3", "-c", _WORK],
-                            "securityContext": {
-                                "allowPrivilegeEscalation": False,
-                                "capabilities": {"drop": ["ALL"]},
-                                "readOnlyRootFilesystem": True,
-                            },
-                        }
-                    ],
-                },
+                "metadata": {"labels": {"moorline.io/cluster": SHOP}},
+                "spec": restricted(work),
             },
         },
     }

@@ -1,24 +1,16 @@
 """A pod killed with `--force --grace-period=0`: who it was serving tries again, nothing is lost."""
 
-import asyncio
-
-from e2e.conftest import SHOP
-from e2e.suite.crowd import errors_of
-from e2e.suite.stage import Stage
+from e2e.suite.crowd import shopping
+from e2e.suite.namespace import REPLICAS, Namespace
 
 
-async def test_nothing_is_lost_with_a_killed_pod(shop: Stage) -> None:
-    async with shop.crowd(SHOP) as crowd:
-        victim, *_ = await shop.pods(SHOP)
+async def test_nothing_is_lost_with_a_killed_pod(shop: Namespace) -> None:
+    async with shopping(shop, may_meet_errors=True) as crowd:
+        victim, *_ = await shop.pods()
         name = victim["metadata"]["name"]
-        await shop.kubectl(
-            *("--namespace", SHOP, "delete", "pod", name, "--force", "--grace-period=0")
-        )
-        await shop.rolled_out(SHOP, "shop")
-        assert len(await shop.workers(SHOP)) == 3
-        before = len((await crowd.printed()).splitlines())
-        await asyncio.sleep(5)
+        await shop.kubectl("delete", "pod", name, "--force", "--grace-period=0")
         # Errors come with the death of the pod, and end with it.
-        assert len((await crowd.printed()).splitlines()) == before
-    # What was on its way to the pod or in it; nobody meets that twice.
-    assert len(errors_of(shop.story.row.seen)) <= shop.story.row.seen[0].users
+        calm = await crowd.until_calm()
+        shop.story.note(f"no errors from {calm:.0f} s after the kill on")
+        await shop.rolled_out()
+        assert len(await shop.workers()) == REPLICAS

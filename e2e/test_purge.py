@@ -3,12 +3,17 @@
 import json
 from typing import Final
 
-from e2e.suite.stage import Stage, settings_of
+from e2e.suite.namespace import STORE, Namespace
+from e2e.suite.pods import PYTHON
+from e2e.suite.report import LOOK
+from e2e.suite.stage import Stage
 from tests.operator.watching import eventually
 
 NAMESPACE: Final = "purged"
 TOMBSTONES_TO_GO: Final = 300
 SESSIONS_TO_GO: Final = 40
+TOLD_SECONDS: Final = 300
+"""It runs at the next full minute."""
 TO_STAY: Final = ("ended-just-now", "idle-but-not-over", "never-over", "in-use")
 
 # Runs where the store does, whose image has a driver: the suite's machine may not reach it.
@@ -37,42 +42,43 @@ import json, pymongo
 found = pymongo.MongoClient("mongodb://localhost/?directConnection=true").sessions.shop
 print(json.dumps(sorted(one["_id"] for one in found.find())))
 """
+_NUMBERS: Final = ("get", "scl", "shop", "--output=jsonpath={.status.purge}")
 
 
 async def test_the_purge_deletes_what_is_over_and_nothing_else(moorline: Stage) -> None:
-    async with moorline.namespace(NAMESPACE):
-        await moorline.open_store(NAMESPACE)
-        await moorline.commands.apply(NAMESPACE, *moorline.manifest("sessioncluster"))
-        await moorline.until_ready(NAMESPACE)
-        await _in_the_store(moorline, _FILL)
+    async with moorline.namespace(NAMESPACE) as namespace:
+        await namespace.open_store()
+        await namespace.apply(*namespace.manifest("sessioncluster"))
+        await namespace.until_ready()
+        await _in_the_store(namespace, _FILL)
         moorline.story.say("waiting for the CronJob, which runs at every full minute")
-        schedule = settings_of({"purge": {"schedule": "* * * * *"}})
-        where = ("--namespace", NAMESPACE)
-        await moorline.kubectl(*where, "patch", "scl", "shop", "--type=merge", "--patch", schedule)
+        await namespace.patch({"purge": {"schedule": "* * * * *"}})
         told: dict[str, int] = {}
 
         async def has_told() -> bool:
-            template = "--output=jsonpath={.status.purge}"
-            told.update(
-                json.loads(await moorline.kubectl(*where, "get", "scl", "shop", template) or "{}")
-            )
+            told.update(json.loads(await namespace.kubectl(*_NUMBERS) or "{}"))
             return told.get("invalidDeleted", 0) > 0
 
-        await eventually(has_told, lambda: f"no purge has told its numbers: {told}", 180)
-        left = json.loads(await _in_the_store(moorline, _LEFT))
+        await eventually(has_told, lambda: f"no purge has told its numbers: {told}", TOLD_SECONDS)
         assert told["invalidDeleted"] == TOMBSTONES_TO_GO
         assert told["validDeleted"] == SESSIONS_TO_GO
-        assert sorted(left) == sorted(TO_STAY)
-        line = await moorline.kubectl(*where, "get", "scl", "shop", "--output=wide")
-        moorline.story.keep("get-scl.txt", line)
+        assert json.loads(await _in_the_store(namespace, _LEFT)) == sorted(TO_STAY)
+        moorline.story.keep(f"{LOOK}purged.txt", await _look(moorline))
         moorline.story.note(
             f"{TOMBSTONES_TO_GO} tombstones and {SESSIONS_TO_GO} sessions deleted, all that had to"
             f" stay are there"
         )
 
 
-async def _in_the_store(stage: Stage, script: str) -> str:
-    return await stage.kubectl(
-        *("--namespace", NAMESPACE, "exec", "deployment/store", "--"),
-        *("/opt/app/bin/python3", "-c", script),
-    )
+async def _look(moorline: Stage) -> str:
+    """As a person sees that there was a purge, and what came of it."""
+    table = f"kubectl -n {NAMESPACE} get scl"
+    numbers = f"{table} shop -o jsonpath='{{.status.purge}}'"
+    printed = [(look, await moorline.commands.bash(look)) for look in (table, numbers)]
+    assert "<unknown>" not in printed[0][1]
+    return "\n".join(f"$ {look}\n{text}" for look, text in printed)
+
+
+async def _in_the_store(namespace: Namespace, script: str) -> str:
+    command = ("exec", f"deployment/{STORE}", "--", PYTHON, "-c", script)
+    return await namespace.kubectl(*command)

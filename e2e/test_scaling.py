@@ -2,20 +2,18 @@
 
 from typing import Final
 
-from e2e.conftest import SHOP
-from e2e.suite.crowd import errors_of
-from e2e.suite.stage import Stage
+from e2e.suite.crowd import shopping
+from e2e.suite.namespace import Namespace
 from e2e.suite.story import Stopwatch
 
 SIZES: Final = (6, 2)
 
 
-async def test_nobody_notices_more_pods_and_fewer(shop: Stage) -> None:
-    async with shop.crowd(SHOP):
+async def test_nobody_notices_more_pods_and_fewer(shop: Namespace) -> None:
+    async with shopping(shop):
         for size in SIZES:
             watch = Stopwatch()
-            await shop.scale(SHOP, "shop", size)
-            await shop.rolled_out(SHOP, "shop")
-            assert len(await shop.workers(SHOP)) == size
+            await shop.scale(size)
+            await shop.rolled_out()
+            assert len(await shop.workers()) == size
             shop.story.note(f"{size} pods after {watch.seconds:.0f} s")
-    assert errors_of(shop.story.row.seen) == []

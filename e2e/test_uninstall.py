@@ -1,34 +1,43 @@
 """Uninstalling leaves applications and their sessions alone, and nothing else behind."""
 
-from e2e.conftest import SHOP
-from e2e.suite.crowd import errors_of
-from e2e.suite.stage import OPERATOR, RELEASE, Stage
+from typing import Final
 
-KINDS = (
+from e2e.suite.crowd import shopping
+from e2e.suite.namespace import Namespace
+from e2e.suite.stage import Stage
+
+CLUSTER_WIDE: Final = (
     "mutatingwebhookconfigurations,validatingadmissionpolicies,validatingadmissionpolicybindings,"
     "clusterroles,clusterrolebindings,priorityclasses"
 )
+NAMESPACED: Final = (
+    "all,configmaps,secrets,serviceaccounts,roles,rolebindings,leases,networkpolicies,"
+    "poddisruptionbudgets"
+)
+STAYS: Final = {
+    # In every namespace.
+    "configmap/kube-root-ca.crt",
+    "serviceaccount/default",
+    # As docs/install.md says.
+    "lease.coordination.k8s.io/moorline-leader",
+}
 
 
-async def test_uninstalling_leaves_nothing_but_what_runs(shop: Stage) -> None:
-    async with shop.crowd(SHOP):
-        await shop.commands.helm("uninstall", RELEASE, "--namespace", OPERATOR, "--wait")
-        left = await shop.kubectl("get", KINDS, "--output=name")
+async def test_uninstalling_leaves_nothing_but_what_runs(shop: Namespace, moorline: Stage) -> None:
+    before = await shop.workers(), await _purge(shop)
+    async with shopping(shop):
+        await moorline.uninstall()
+        left = await moorline.commands.kubectl("get", CLUSTER_WIDE, "--output=name")
         assert [line for line in left.splitlines() if "moorline" in line] == []
-        await shop.kubectl(
-            *("--namespace", OPERATOR, "wait", "pod", "--for=delete", "--timeout=90s"),
-            "--selector=app.kubernetes.io/name=moorline",
-        )
-        there = await shop.kubectl(
-            *("--namespace", OPERATOR, "get", "--output=name", "--ignore-not-found"),
-            "all,configmaps,secrets,serviceaccounts,roles,rolebindings,leases,networkpolicies",
-        )
-        known = {"configmap/kube-root-ca.crt", "serviceaccount/default"}
-        stays = [line for line in there.splitlines() if line not in known]
-        assert stays == ["lease.coordination.k8s.io/moorline-leader"]
-        # What runs goes on: pods, and their purge.
-        assert await shop.kubectl("--namespace", SHOP, "get", "cronjob/shop-moorline-purge")
-    assert errors_of(shop.story.row.seen) == []
-    await shop.install()
-    await shop.open_shop(SHOP)
+        there = await moorline.operator.kubectl("get", NAMESPACED, "--output=name")
+        assert set(there.splitlines()) == STAYS
+    await moorline.install()
+    await shop.until_ready()
+    assert (await shop.workers(), await _purge(shop)) == before
     shop.story.note("installed again: names and children are as they were")
+
+
+async def _purge(shop: Namespace) -> str:
+    """The UID of its CronJob, which goes on without the operator."""
+    uid = "--output=jsonpath={.metadata.uid}"
+    return await shop.kubectl("get", "cronjob/shop-moorline-purge", uid)

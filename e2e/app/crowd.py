@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
+import secrets
 import signal
 import sys
 import time
@@ -42,13 +43,15 @@ BEGUN: Final = "everybody is in"
 class Report(Struct):
     """What all users saw.
 
-    `clicks` and the `logouts` among them, `slowest_ms` of one click with its redirect, `failures`
-    (sentences) and `broken` promises, requests `served` by each pod, pages by each worker.
+    `clicks` and the `logouts` among them, clicks `with_old_cookies` that were answered,
+    `slowest_ms` of one click with its redirect, `failures` (sentences) and `broken` promises,
+    requests `served` by each pod, pages by each worker.
     """
 
     users: int
     clicks: int = 0
     logouts: int = 0
+    with_old_cookies: int = 0
     slowest_ms: float = 0.0
     failures: list[str] = []
     broken: list[str] = []
@@ -63,8 +66,9 @@ class Report(Struct):
 class User:
     """One of them; `name` is how it logs in."""
 
-    def __init__(self, name: str, browser: Browser, report: Report) -> None:
+    def __init__(self, name: str, shop_url: str, browser: Browser, report: Report) -> None:
         self._name = name
+        self._shop_url = shop_url
         self._browser = browser
         self._report = report
         self._cart: Counter[str] = Counter()
@@ -72,24 +76,35 @@ class User:
         self._key = ""
         self._old_cookies: list[tuple[float, str]] = []
 
-    async def live(self, shop_url: str, begun: Callable[[], None], stop: asyncio.Event) -> None:
+    async def live(self, begun: Callable[[], None], stop: asyncio.Event) -> None:
         """Click until told to stop, and look a last time."""
         await self._look()
         begun()
         while not stop.is_set():
             await random.choices(  # noqa: S311 - no secret
-                (self._add, self._look, self._log_in, self._log_out), (60, 25, 10, 5)
+                (self._add, self._look, self._log_in, self._log_out, self._come_back),
+                (60, 25, 10, 5, 5),
             )[0]()
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), random.uniform(0, PAUSE_SECONDS))  # noqa: S311
         await self._look()
-        now = time.monotonic()
-        for ended, cookie in self._old_cookies:
-            if now - ended < TRUST_SECONDS:
-                continue
-            async with Browser(shop_url, cookie) as thief:
-                page = (await thief.look()).page
-                self._hold(page is None or page.user is None, "who logged out is in again")
+        while self._old_cookies:
+            await self._come_back()
+            self._old_cookies.pop()
+
+    async def _come_back(self) -> None:
+        """Somebody looks, or fills a cart, with the cookie of a session that is over."""
+        old = [cookie for at, cookie in self._old_cookies if at + TRUST_SECONDS < time.monotonic()]
+        if not old:
+            return
+        form = {"item": random.choice(ITEMS), "key": secrets.token_urlsafe(16)}  # noqa: S311
+        async with Browser(self._shop_url, random.choice(old)) as thief:  # noqa: S311
+            wants = random.choice((thief.look, lambda: thief.press("cart", form)))  # noqa: S311
+            page = (await wants()).page
+        if page is not None:
+            self._report.with_old_cookies += 1
+            self._hold(page.user is None, "logged out, and is in again")
+            self._hold(not page.cart, "logged out, and has a cart again")
 
     async def _look(self) -> None:
         self._check(await self._until_answered("looks", self._browser.look))
@@ -181,7 +196,7 @@ async def visit(shop_url: str, users: int, stop: asyncio.Event) -> Report:
         async def one(number: int) -> None:
             async with Browser(url) as browser:
                 try:
-                    await User(f"user{number}", browser, report).live(url, begun, stop)
+                    await User(f"user{number}", url, browser, report).live(begun, stop)
                 finally:
                     served.update(browser.served)
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from e2e.cluster import places
 
-COUNT: Final = 16
+COUNT: Final = 64
 CLASS: Final = "standard"
 
 

@@ -3,71 +3,41 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import msgspec
 
-from e2e.app.crowd import BEGUN, Report
-from e2e.suite.commands import CommandFailed, Commands
-from e2e.suite.story import Story
+from e2e.app.crowd import BEGUN, PATIENCE_SECONDS, TRUST_SECONDS, Report
+from e2e.suite.commands import CommandFailed
+from e2e.suite.namespace import SHOP, SHOP_IMAGE, Namespace
+from e2e.suite.pods import PYTHON, restricted
+from e2e.suite.story import Stopwatch
 from tests.operator.watching import eventually
 
 POD: Final = "crowd"
 USERS: Final = 20
-BEGIN_SECONDS: Final = 60.0
-END_SECONDS: Final = 120.0
-"""Users whose last look has no answer try for a minute."""
+BEGIN_SECONDS: Final = 120.0
+LEAST_SECONDS: Final = TRUST_SECONDS + 8.0
+"""Old cookies of those who log out in the first seconds only prove something after that time."""
+END_SECONDS: Final = 2 * PATIENCE_SECONDS
+"""A click that has no answer is tried for half of it, and then there is the last look."""
+CALM_SECONDS: Final = 5.0
+CALM_AGAIN_SECONDS: Final = 120.0
 
-_PYTHON: Final = "/opt/app/bin/python3"
 _ASK_TO_END: Final = "import os, signal; os.kill(1, signal.SIGTERM)"
 
 
-def crowd_pod(image: str, service: str, users: int) -> dict[str, Any]:
-    """The pod, fit for a namespace that enforces `restricted`."""
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": POD, "labels": {"app": POD}},
-        "spec": {
-            "restartPolicy": "Never",
-            "automountServiceAccountToken": False,
-            "terminationGracePeriodSeconds": 2,
-            "securityContext": {
-                "runAsNonRoot": True,
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
-            "containers": [
-                {
-                    "name": POD,
-                    "image": image,
-                    "command": [_PYTHON, "-m", "e2e.app.crowd"],
-                    "args": [f"http://{service}", "--users", str(users)],
-                    # As much as the store has, or they would count its hunger as the shop's.
-                    "resources": {"requests": {"cpu": "300m", "memory": "64Mi"}},
-                    "securityContext": {
-                        "allowPrivilegeEscalation": False,
-                        "capabilities": {"drop": ["ALL"]},
-                        "readOnlyRootFilesystem": True,
-                    },
-                }
-            ],
-        },
-    }
-
-
 class Crowd:
-    """Users who are at it; `report` is there once they have gone."""
+    """Users who are at it."""
 
-    def __init__(self, commands: Commands, namespace: str) -> None:
-        self._commands = commands
+    def __init__(self, namespace: Namespace) -> None:
         self._namespace = namespace
-        self.report: Report | None = None
 
     async def printed(self) -> str:
         """What they have told so far: a line for every error and broken promise."""
-        return await self._kubectl("logs", POD)
+        return await self._namespace.kubectl("logs", POD)
 
     async def has_begun(self) -> bool:
         try:
@@ -75,74 +45,116 @@ class Crowd:
         except CommandFailed:
             return False
 
+    async def until_calm(self) -> float:
+        """Wait until nobody meets errors any more; the seconds that it took.
+
+        Raises:
+            AssertionError: somebody still does after `CALM_AGAIN_SECONDS`.
+        """
+        watch = Stopwatch()
+
+        async def is_calm() -> bool:
+            told = await self.printed()
+            await asyncio.sleep(CALM_SECONDS)
+            return await self.printed() == told
+
+        await eventually(is_calm, lambda: "errors do not end", CALM_AGAIN_SECONDS)
+        return max(0.0, watch.seconds - CALM_SECONDS)
+
     async def go_home(self) -> Report:
         """Have them look a last time, and read what they saw.
 
         Raises:
-            CommandFailed: they are gone without a report.
+            AssertionError: they do not end, or are gone without a report.
         """
-        await self._kubectl("exec", POD, "--", _PYTHON, "-c", _ASK_TO_END)
+        await self._namespace.kubectl("exec", POD, "--", PYTHON, "-c", _ASK_TO_END)
         wanted = "jsonpath={.status.containerStatuses[0].state.terminated}"
-        await self._kubectl(
-            "wait", f"pod/{POD}", f"--for={wanted}", f"--timeout={END_SECONDS:.0f}s"
-        )
-        *_, last = (await self.printed()).splitlines()
-        self.report = msgspec.json.decode(last, type=Report)
-        return self.report
-
-    async def _kubectl(self, *arguments: str) -> str:
-        return await self._commands.kubectl("--namespace", self._namespace, *arguments)
+        timeout = f"--timeout={END_SECONDS:.0f}s"
+        await self._namespace.kubectl("wait", f"pod/{POD}", f"--for={wanted}", timeout)
+        return report_in(await self.printed())
 
 
 @asynccontextmanager
-async def shopping(  # noqa: PLR0913 - who, where, and what is said of it
-    commands: Commands,
-    story: Story,
-    namespace: str,
-    image: str,
+async def shopping(
+    namespace: Namespace,
     *,
-    service: str = "shop",
+    service: str = SHOP,
     users: int = USERS,
+    may_meet_errors: bool = False,
 ) -> AsyncIterator[Crowd]:
-    """Users who shop as long as it is open; afterwards they must have no promise to complain of.
+    """Users who shop as long as it is open, for `LEAST_SECONDS` at least.
 
     Raises:
-        AssertionError: a promise was broken; says to whom.
+        AssertionError: a promise was broken, or somebody has met an error who may not.
     """
-    await commands.apply(namespace, crowd_pod(image, service, users))
-    crowd = Crowd(commands, namespace)
+    story = namespace.story
+    # One that a run has left behind would be taken for the one that is wanted.
+    await _remove(namespace)
+    await namespace.apply(_pod(namespace.access.target.image(SHOP_IMAGE), service, users))
+    crowd = Crowd(namespace)
     try:
         await eventually(crowd.has_begun, lambda: "the users do not get in", BEGIN_SECONDS)
         story.say(f"{users} users are shopping")
+        watch = Stopwatch()
         yield crowd
+        await asyncio.sleep(max(0.0, LEAST_SECONDS - watch.seconds))
         report = await crowd.go_home()
     finally:
         # Also where it failed: what they saw is what one wants to read.
-        await asyncio.shield(_keep(commands, story, namespace))
+        await asyncio.shield(_keep(namespace))
     story.row.seen.append(report)
-    story.note(in_a_sentence(report))
+    story.say(in_a_sentence(report))
     assert report.broken == []
+    assert may_meet_errors or report.failures == []
 
 
-async def _keep(commands: Commands, story: Story, namespace: str) -> None:
+def report_in(printed: str) -> Report:
+    """What a crowd has printed last.
+
+    Raises:
+        AssertionError: that is no report.
+    """
+    *_, last = printed.splitlines() or [""]
     try:
-        printed = await commands.kubectl("--namespace", namespace, "logs", POD)
-    except CommandFailed as error:
-        printed = str(error)
-    story.keep(f"crowd-{namespace}-{len(story.row.seen)}.log", printed)
-    await commands.kubectl(
-        *("--namespace", namespace, "delete", "pod", POD, "--ignore-not-found", "--wait=true")
-    )
+        return msgspec.json.decode(last, type=Report)
+    except msgspec.DecodeError as error:
+        raise AssertionError(f"the users are gone without a report: {printed[-200:]}") from error
 
 
 def in_a_sentence(report: Report) -> str:
     return (
         f"{report.users} users, {report.requests} requests, {len(report.failures)} errors,"
         f" slowest {report.slowest_ms:.0f} ms, {report.logouts} logouts,"
-        f" {len(report.broken)} promises broken"
+        f" {report.with_old_cookies} clicks after them, {len(report.broken)} promises broken"
     )
 
 
-def errors_of(reports: Sequence[Report]) -> list[str]:
-    """Every error that a user saw."""
-    return [line for report in reports for line in report.failures]
+async def _keep(namespace: Namespace) -> None:
+    story = namespace.story
+    try:
+        printed = await namespace.kubectl("logs", POD)
+    except CommandFailed as error:
+        printed = str(error)
+    story.keep(f"crowd-{namespace.name}-{len(story.row.seen)}.log", printed)
+    await _remove(namespace)
+
+
+async def _remove(namespace: Namespace) -> None:
+    await namespace.kubectl("delete", "pod", POD, "--ignore-not-found")
+
+
+def _pod(image: str, service: str, users: int) -> dict[str, Any]:
+    container = {
+        "name": POD,
+        "image": image,
+        "command": [PYTHON, "-m", "e2e.app.crowd"],
+        "args": [f"http://{service}", "--users", str(users)],
+        # As much as the store has, or they would count its hunger as the shop's.
+        "resources": {"requests": {"cpu": "300m", "memory": "64Mi"}},
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": POD, "labels": {"app": POD}},
+        "spec": {**restricted(container), "terminationGracePeriodSeconds": 2},
+    }

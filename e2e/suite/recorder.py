@@ -1,8 +1,8 @@
 """Keeps the logs of every pod of a cluster while it runs: those of deleted pods are gone otherwise.
 
-    python -m e2e.suite.recorder FOLDER
+    python -m e2e.suite.recorder KUBECONFIG FOLDER
 
-Uses the current kubeconfig; ends at SIGTERM. `FOLDER/<namespace>/<pod>/<container>-<restarts>.log`
+Ends at SIGTERM. `FOLDER/<namespace>/<pod>/<container>-<restarts>.log`
 is the log of a container, and `FOLDER/pods.log` tells what became of pods.
 """
 
@@ -18,15 +18,17 @@ from pathlib import Path
 from typing import Final
 
 import aiohttp
-from kubernetes.aio import config
 from kubernetes.aio.client.api_client import ApiClient
-from kubernetes.aio.client.configuration import Configuration
 from moorline_operator.errors import KubeError
 from moorline_operator.kube.api import Kube, KubeObject
 from moorline_operator.kube.kinds import PODS
 
+from e2e.suite.client import connected
+from e2e.suite.pods import container_statuses
+
 RETRY_SECONDS: Final = 0.5
 PASSED_OVER: Final = frozenset({"kube-system", "local-path-storage"})
+"""Namespaces of kind itself."""
 
 
 class Recorder:
@@ -37,7 +39,7 @@ class Recorder:
         self._client = client
         self._folder = folder
         self._followed: set[str] = set()
-        self._phases: dict[str, str] = {}
+        self._told: dict[str, str] = {}
 
     async def run(self) -> None:
         """Record until cancelled, whatever happens to the API server meanwhile."""
@@ -62,30 +64,29 @@ class Recorder:
         namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
         if namespace in PASSED_OVER:
             return
-        status = pod.get("status", {})
         self._tell(pod)
-        for kind in ("initContainerStatuses", "containerStatuses"):
-            for container in status.get(kind, ()):
-                began = container.get("containerID", "")
-                if began and began not in self._followed:
-                    self._followed.add(began)
-                    file = f"{container['name']}-{container['restartCount']}.log"
-                    path = self._folder / namespace / name / file
-                    following.create_task(self._follow(namespace, name, container["name"], path))
+        for container in container_statuses(pod):
+            began = container.get("containerID", "")
+            if began and began not in self._followed:
+                self._followed.add(began)
+                file = f"{container['name']}-{container['restartCount']}.log"
+                path = self._folder / namespace / name / file
+                following.create_task(self._follow(namespace, name, container["name"], path))
 
     def _tell(self, pod: KubeObject) -> None:
-        metadata, status = pod["metadata"], pod.get("status", {})
+        metadata = pod["metadata"]
         name = f"{metadata['namespace']}/{metadata['name']}"
         worker = metadata.get("labels", {}).get("moorline.io/worker", "-")
         containers = [
             f"{one['name']}={'ready' if one['ready'] else 'unready'}/{one['restartCount']}"
-            for kind in ("initContainerStatuses", "containerStatuses")
-            for one in status.get(kind, ())
+            for one in container_statuses(pod)
         ]
-        phase = "Terminating" if metadata.get("deletionTimestamp") else status.get("phase", "?")
+        phase = pod.get("status", {}).get("phase", "?")
+        if "deletionTimestamp" in metadata:
+            phase = "Terminating"
         line = f"{name} {metadata['uid']} {worker} {phase} {' '.join(containers)}"
-        if self._phases.get(name) != line:
-            self._phases[name] = line
+        if self._told.get(name) != line:
+            self._told[name] = line
             self._folder.mkdir(parents=True, exist_ok=True)
             with (self._folder / "pods.log").open("a") as log:
                 log.write(f"{time.strftime('%H:%M:%S')} {line}\n")
@@ -111,16 +112,12 @@ class Recorder:
         return {"Authorization": token} if token else {}
 
 
-async def record(folder: Path) -> None:
+async def record(kubeconfig: Path, folder: Path) -> None:
     """Record until SIGTERM or SIGINT."""
-    configuration = Configuration()
-    configuration.connection_pool_maxsize = 1000
-    configuration.disable_strict_ssl_verification = True
-    await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with ApiClient(configuration) as client:
+    async with connected(kubeconfig) as client:
         recording = asyncio.create_task(Recorder(client, folder).run())
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({recording, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -131,4 +128,4 @@ async def record(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(record(Path(sys.argv[1])))
+    asyncio.run(record(Path(sys.argv[1]), Path(sys.argv[2])))

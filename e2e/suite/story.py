@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,11 +24,11 @@ class Row(Struct):
 
 
 class Story:
-    """The scenario that runs now; its files are in `folder`."""
+    """The scenario that runs now; its files are in `folder`, `say` gets its lines as they come."""
 
     def __init__(self, title: str, folder: Path, say: Callable[[str], None]) -> None:
         self.folder: Final = folder
-        self.row: Final = Row(title, seen=[], facts=[])
+        self.row: Final = Row(title)
         self._say = say
         self._begun = time.monotonic()
         folder.mkdir(parents=True, exist_ok=True)
@@ -45,14 +44,14 @@ class Story:
         self.say(fact)
 
     def end(self, *, passed: bool) -> None:
-        """Keep the row."""
+        """Keep the row as `row.json`, from which the report is gathered."""
         self.row.passed = passed
         self.row.seconds = round(time.monotonic() - self._begun, 1)
         (self.folder / "row.json").write_bytes(msgspec.json.encode(self.row))
         self.say(f"{'passed' if passed else 'FAILED'} after {self.row.seconds:.0f} s")
 
     def keep(self, name: str, text: str) -> None:
-        """Keep a file for who reads about it later."""
+        """Write a file to read later."""
         (self.folder / name).write_text(text)
 
 
@@ -65,7 +64,3 @@ class Stopwatch:
     @property
     def seconds(self) -> float:
         return time.monotonic() - self._begun
-
-
-def as_json(value: object) -> str:
-    return json.dumps(value, indent=1, sort_keys=True)

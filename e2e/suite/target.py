@@ -20,7 +20,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
 
@@ -29,13 +29,15 @@ from e2e.cluster.build import HELM, build
 from e2e.cluster.docker import Docker
 from e2e.suite.commands import ROOT
 
+Way: TypeAlias = Literal["given", "kind", "own"]
+
 KIND_CLUSTER: Final = "moorline-e2e"
 
 
 class Target(Struct, frozen=True):
     """A cluster with the images in it: their names begin with `registry`, where there is one."""
 
-    way: str
+    way: Way
     kubeconfig: Path
     registry: str = ""
 
@@ -49,7 +51,8 @@ def reached(say: Callable[[str], None]) -> Iterator[Target]:
     """A cluster to work with; what was started for it is stopped.
 
     Raises:
-        CannotRun, CannotBuild: the machine lacks something; says what.
+        CannotBuild: there is no Go; says what cures it.
+        ValueError: `MOORLINE_E2E` is something else.
         subprocess.CalledProcessError: a command failed; why is on its stderr.
     """
     build(HELM)
@@ -89,6 +92,8 @@ def _kind(say: Callable[[str], None]) -> Iterator[Target]:
     which = ("--name", KIND_CLUSTER, "--kubeconfig", str(kubeconfig))
     archive = images.archive(say, Docker())
     say("creating the cluster with kind")
+    # One that a run has left behind, which was broken off.
+    _do("kind", "delete", "cluster", *which)
     try:
         config = ROOT / "e2e" / "kind.yaml"
         _do("kind", "create", "cluster", *which, "--config", str(config), "--wait", "3m")
@@ -100,7 +105,7 @@ def _kind(say: Callable[[str], None]) -> Iterator[Target]:
 
 @contextmanager
 def _own() -> Iterator[Target]:
-    """The node that runs already, which then goes on to run, or one for us alone."""
+    """The node that runs already, and then is left running, or one for us alone."""
     was_there = subprocess.run(_node("status"), capture_output=True, check=False).returncode == 0
     try:
         subprocess.run(_node("up"), cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
