@@ -1,11 +1,12 @@
 """Whether the store is in reach, and a store that fails at once while it is not.
 
 It counts as out of reach from the first failed call or heartbeat to the first heartbeat that
-succeeds. Until then only the heartbeat goes through, with jitter, so that no herd meets a store
-that comes back.
+succeeds. Until then only heartbeats go through, with jitter, so that no herd meets a store that
+comes back.
 
-Work in the background is not what users wait for, and its batches are large: when such a call takes
-too long, a heartbeat decides.
+A store that answers others in the same moment is slow, not away: refusing everything would make
+more of it than it is. When such a call fails, a heartbeat decides, and so it does when a call in
+the background takes too long: its batches are large, and no user waits for it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final, TypeVar
 
 import structlog
@@ -28,6 +30,17 @@ CALL_SECONDS: Final = 2.7
 HEARTBEAT_SECONDS: Final = 2.0
 PROBE_SECONDS: Final = 0.3
 """While the store is away: seldom enough for a thousand sidecars, with jitter of a half."""
+
+BESIDE_SECONDS: Final = 0.5
+"""A heartbeat that takes longer gets another one beside it: what it waits for may be a connection
+that was lost, or a packet, while the store is back. With jitter of a half."""
+
+BEATS_MAX: Final = 5
+"""Heartbeats under way at once: as many as begin in `CALL_SECONDS`."""
+
+HEARD_MS: Final = 2_000
+"""An answer of the store says for so long that it is there: less than a call takes that hangs, so
+that the first one sent to a store that has died tells of it."""
 
 T = TypeVar("T")
 
@@ -45,6 +58,8 @@ class Availability:
         self._clock = clock
         self._counters = counters
         self._failed = asyncio.Event()
+        self._beats: set[asyncio.Task[bool]] = set()
+        self._heard_at = -1
         self.is_down = False
         self._quiet_until = 0
         self.observe: Observe = _unobserved
@@ -76,7 +91,8 @@ class Availability:
     ) -> T:
         """The result of a store's verb, in time; at once an error while the store is away.
 
-        One that `is_background` does not say that the store is away by taking too long.
+        One that `is_background` does not say that the store is away by taking too long; no call
+        does if the store has just answered another one.
 
         Raises:
             StoreUnavailable: surely not applied.
@@ -87,17 +103,22 @@ class Availability:
         failure: str | None = None
         try:
             async with asyncio.timeout(CALL_SECONDS):
-                return await operation()
+                result = await operation()
         except TimeoutError as error:
             failure = type(error).__name__
-            self._fail("the call took too long", is_slow=is_background)
+            is_slow = is_background or self._is_answering_since(started)
+            self._fail("the call took too long", is_slow=is_slow)
             raise OutcomeUnknown from error
         except StoreError as error:
             failure = type(error).__name__
             if isinstance(error, StoreUnavailable | OutcomeUnknown):
                 is_slow = is_background and isinstance(error, OutcomeUnknown)
+                is_slow = is_slow or self._is_answering_since(started)
                 self._fail(str(error) or failure, is_slow=is_slow)
             raise
+        else:
+            self._heard_at = self._clock.monotonic()
+            return result
         finally:
             self.observe(verb, (self._clock.monotonic() - started) / 1000, failure)
 
@@ -116,31 +137,54 @@ class Availability:
 
     async def keep_watch(self) -> None:
         """Heartbeats, for ever."""
-        while True:
-            if await self._beat():
-                try:
-                    async with asyncio.timeout(HEARTBEAT_SECONDS):
-                        await self._failed.wait()
-                except TimeoutError:
-                    continue
-                if not self.is_down:
-                    # Something was slow: the next heartbeat, at once, says what that means.
+        try:
+            while True:
+                if await self._beat():
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(HEARTBEAT_SECONDS):
+                            await self._failed.wait()
+                    # Whatever has failed: the next heartbeat, at once, says what that means.
                     self._failed.clear()
-                    continue
-            await asyncio.sleep(PROBE_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 jitter
+        finally:
+            for beat in self._beats:
+                beat.cancel()
+            await asyncio.gather(*self._beats, return_exceptions=True)
+            self._beats.clear()
 
     async def _beat(self) -> bool:
+        """Whether the store has answered a heartbeat, and may be called."""
+        if len(self._beats) < BEATS_MAX:
+            self._beats.add(asyncio.create_task(self._ask_the_time()))
+        done, self._beats = await asyncio.wait(
+            self._beats,
+            timeout=_jittered(BESIDE_SECONDS),
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        if any(beat.result() for beat in done):
+            if self.is_down:
+                await self._up()
+            if not self.is_down:
+                return True
+        if done:
+            await asyncio.sleep(_jittered(PROBE_SECONDS))
+        return False
+
+    async def _ask_the_time(self) -> bool:
         asked_at = self._clock.monotonic()
         try:
             async with asyncio.timeout(CALL_SECONDS):
                 store_now = await self._store.now()
         except (StoreError, TimeoutError) as error:
-            self._down(str(error) or "no answer to a heartbeat")
+            if self._heard_at <= asked_at:
+                self._down(str(error) or "no answer to a heartbeat")
             return False
-        self._clock.learn(store_now, asked_at, self._clock.monotonic())
-        if self.is_down:
-            await self._up()
-        return not self.is_down
+        self._heard_at = self._clock.monotonic()
+        self._clock.learn(store_now, asked_at, self._heard_at)
+        return True
+
+    def _is_answering_since(self, started: int) -> bool:
+        """Whether the store has just answered something, and after that time."""
+        return self._heard_at > max(started, self._clock.monotonic() - HEARD_MS)
 
     def _fail(self, why: str, *, is_slow: bool) -> None:
         if is_slow:
@@ -164,8 +208,11 @@ class Availability:
                 return
             self._quiet_until = self._clock.monotonic() + quiet_ms
         self.is_down = False
-        self._failed.clear()
         log.info("the store is in reach again")
+
+
+def _jittered(seconds: float) -> float:
+    return seconds * random.uniform(0.5, 1.5)  # noqa: S311 jitter
 
 
 def _unobserved(_verb: str, _seconds: float, _failure: str | None) -> None:

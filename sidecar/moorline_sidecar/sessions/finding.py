@@ -77,9 +77,10 @@ class Finding:
         try:
             return await self._ask(key, hint)
         except StoreError as error:
-            # The outage may have begun with this very question.
+            # The outage may have begun with this very question; in one, answers are marked.
             entry = self._core.l1.peek(key)
-            if entry is not None and may_serve_in_outage(entry.stored.version, hint):
+            is_down = self._core.availability.is_down
+            if entry is not None and is_down and may_serve_in_outage(entry.stored.version, hint):
                 return entry, Source.HIT
             raise StoreUnavailable from error
 

@@ -167,7 +167,8 @@ async def cluster(
         for worker in made.workers:
             await stack.enter_async_context(worker)
         # What a worker does at its start is behind it: tests count calls.
-        await asyncio.sleep(0)
+        for _ in range(2):
+            await asyncio.sleep(0)
         if has_stream:
             for worker in made.workers:
                 await until(lambda worker=worker: is_live(worker))  # type: ignore[misc] # bound now
