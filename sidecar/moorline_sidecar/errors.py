@@ -5,6 +5,7 @@ MoorlineError
 ├── CannotListen             give another address, or end what listens there
 ├── StoreError               what a store tells the sessions layer
 │   ├── StoreUnavailable     surely not applied: repeat it later              503
+│   │   └── StoreRefused     it is in reach, and does not take the write
 │   ├── OutcomeUnknown       perhaps applied: look before repeating           504
 │   ├── AlreadyExists        the key is taken, by a session or a tombstone
 │   ├── StreamUnsupported    do without: this server does not tell of changes
@@ -55,6 +56,10 @@ class StoreError(MoorlineError):
 
 class StoreUnavailable(StoreError):
     """The store is out of reach; surely nothing was applied."""
+
+
+class StoreRefused(StoreUnavailable):
+    """The store is in reach, and does not take this write; waiting for it may be in vain."""
 
 
 class OutcomeUnknown(StoreError):

@@ -14,8 +14,11 @@ from msgspec import Struct, structs
 
 from moorline_sidecar.domain.session import Session
 
-SERIALS_MAX: Final = 4
-"""Workers whose numbers a session keeps: so many may hold changes of it through one outage."""
+SERIALS_MAX: Final = 16
+"""Processes whose numbers a session keeps, as many as keys of callers.
+
+All that write to it count, also those that never saw the outage of the one that repeats.
+"""
 
 _MARK: Final = "moorline "
 

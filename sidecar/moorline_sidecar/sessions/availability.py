@@ -19,7 +19,7 @@ from typing import Final, TypeVar
 
 import structlog
 
-from moorline_sidecar.errors import OutcomeUnknown, StoreError, StoreUnavailable
+from moorline_sidecar.errors import OutcomeUnknown, StoreError, StoreRefused, StoreUnavailable
 from moorline_sidecar.sessions.clock import Clock
 from moorline_sidecar.sessions.counters import Counters
 from moorline_sidecar.stores.base import SessionStore
@@ -111,7 +111,8 @@ class Availability:
             raise OutcomeUnknown from error
         except StoreError as error:
             failure = type(error).__name__
-            if isinstance(error, StoreUnavailable | OutcomeUnknown):
+            is_there = isinstance(error, StoreRefused)
+            if isinstance(error, StoreUnavailable | OutcomeUnknown) and not is_there:
                 is_slow = is_background and isinstance(error, OutcomeUnknown)
                 is_slow = is_slow or self._is_answering_since(started)
                 self._fail(str(error) or failure, is_slow=is_slow)

@@ -20,6 +20,7 @@ from moorline_sidecar.errors import (
     Refusal,
     SessionEnded,
     StoreError,
+    StoreRefused,
     StoreUnavailable,
 )
 from moorline_sidecar.sessions.core import Core
@@ -74,7 +75,8 @@ class Buffering:
             return await attempt()
         except StoreError as error:
             is_open = isinstance(error, OutcomeUnknown)
-            if not may_keep or (is_open and not may_repeat):
+            is_refused = isinstance(error, StoreRefused)
+            if not may_keep or is_refused or (is_open and not may_repeat):
                 raise
             try:
                 return await keep()
@@ -119,6 +121,24 @@ class Buffering:
         self._check_room(entry, sum(asked.patch.size for asked in doubtful))
         await self._keep(entry, doubtful)
 
+    async def save(self, key: str) -> None:
+        """Save what waits by the save mode, or keep it as what is changed in the outage.
+
+        Raises:
+            As `Deferring.save`; Overloaded: there is no room.
+        """
+        await self.attempt(
+            lambda: self._deferring.save(key),
+            lambda: self._keep_waiting(key),
+            may_keep=self._core.buffers,
+        )
+
+    async def _keep_waiting(self, key: str) -> None:
+        async with self._lanes.hold(key):
+            entry = self._core.l1.peek(key)
+            if entry is not None and isinstance(entry.stored, Session):
+                await self._keep_pending(entry)
+
     async def create(self, session: Session) -> Entry:
         """The entry of a new session that is to be stored later.
 
@@ -135,6 +155,17 @@ class Buffering:
         self._finding.appeared(session.key)
         return begin_kept(core, session)
 
+    async def end_stored(self, key: str, reason: Reason) -> bool:
+        """As `Ending.end_with_successors`, also for what was created here in an outage.
+
+        Raises:
+            StoreUnavailable: that could not be stored yet; it must not count as absent.
+        """
+        await self.store_created(key)
+        if key in self._core.journal.creates:
+            raise StoreUnavailable
+        return await self._ending.end_with_successors(key, reason, self._lanes)
+
     async def end(self, key: str, reason: Reason) -> bool:
         """End a session that this worker knows; whether this call ended it.
 
@@ -146,22 +177,23 @@ class Buffering:
         while next_key is not None:
             async with self._lanes.hold(next_key):
                 entry = self._core.l1.peek(next_key)
-                if entry is None:
-                    if has_ended or next_key != key:
-                        break
+                if entry is None and next_key == key:
                     raise StoreUnavailable
-                if isinstance(entry.record, Session):
-                    await self._end(entry, reason)
+                if entry is None or isinstance(entry.record, Session):
+                    # What a session was renewed to is there, known here or not.
+                    await self._end(next_key, entry, reason)
                     has_ended = True
-                record = entry.record
+                record = None if entry is None else entry.record
                 next_key = record.renewed_to if isinstance(record, Tombstone) else None
         return has_ended
 
     async def _keep(self, entry: Entry, asked: Sequence[Asked]) -> None:
         core, key = self._core, entry.key
         assert isinstance(entry.stored, Session)  # noqa: S101 alive
+        # It comes first, also for the process that finds the file.
+        await self._keep_pending(entry)
         for ask in asked:
-            kept = Changed(key, entry.stored.version, ask)
+            kept = Changed(key, entry.stored.version, ask, core.clock.now())
             try:
                 await core.journal.keep(kept, core.policy.cache_bytes, core.counters)
                 # Meanwhile the store may have come back, and shown that the session has ended.
@@ -173,8 +205,26 @@ class Buffering:
                 core.journal.done()
             core.counters.kept_changes += 1
 
-    async def _end(self, entry: Entry, reason: Reason) -> None:
+    async def _keep_pending(self, entry: Entry) -> None:
         core, key = self._core, entry.key
+        if not core.journal.has_file:
+            return
+        for ask in [ask for ask in entry.unsaved if ask.serial is None and not ask.patch.is_empty]:
+            stored = entry.stored
+            if not isinstance(stored, Session):
+                return
+            kept = structs.replace(ask, serial=core.journal.next_serial())
+            record = Changed(key, stored.version, kept, core.clock.now())
+            try:
+                await core.journal.keep(record, core.policy.cache_bytes, core.counters)
+                if any(other is ask for other in entry.unsaved):
+                    entry.unsaved = [kept if other is ask else other for other in entry.unsaved]
+                    core.journal.keys.setdefault(key, stored)
+            finally:
+                core.journal.done()
+
+    async def _end(self, key: str, entry: Entry | None, reason: Reason) -> None:
+        core = self._core
         end = End(key=key, write_id=new_write_id(), now=core.clock.now(), reason=reason)
         try:
             kept = Ended(key, end.write_id, end.now, reason)
@@ -183,8 +233,9 @@ class Buffering:
             core.journal.keys.pop(key, None)
         finally:
             core.journal.done()
-        # Nothing is lost to who ends it.
-        entry.unsaved_count = 0
+        if entry is not None:
+            # Nothing is lost to who ends it.
+            entry.unsaved_count = 0
         self._ending.bury(end)
 
     def _check_room(self, entry: Entry | None, size: int) -> None:
@@ -209,7 +260,3 @@ def _alive(entry: Entry) -> Entry:
     if isinstance(entry.record, Tombstone):
         raise SessionEnded(entry.record.reason)
     return entry
-
-
-async def nothing() -> None:
-    """All that is left to do where the change is kept already."""

@@ -12,9 +12,18 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
+from msgspec import structs
+
 from moorline_sidecar.domain.session import Record, Session, Tombstone
-from moorline_sidecar.errors import AlreadyExists, OutcomeUnknown, Overloaded, StoreUnavailable
-from moorline_sidecar.sessions.core import Core
+from moorline_sidecar.errors import (
+    AlreadyExists,
+    OutcomeUnknown,
+    Overloaded,
+    StoreRefused,
+    StoreUnavailable,
+)
+from moorline_sidecar.sessions.core import Core, served_session
+from moorline_sidecar.sessions.journal import Sent
 from moorline_sidecar.stores.base import Change, End, Outcome, Write
 
 RESOLVE_MS: Final = 2_500
@@ -38,7 +47,7 @@ async def write_surely(core: Core, write: Write, *, may_stay_unknown: bool = Fal
         core, lambda: core.write(write), may_stay_unknown=may_stay_unknown
     )
     if outcome is Outcome.REFUSED:
-        raise StoreUnavailable("the store refused the write")
+        raise StoreRefused("the store refused the write")
     if not was_in_doubt or outcome is Outcome.APPLIED:
         return outcome
     return await _found_later(core, write, outcome)
@@ -59,6 +68,33 @@ async def insert_surely(core: Core, session: Session, *, may_stay_unknown: bool 
         return
     if not was_in_doubt or not _is_ours(await load_in_doubt(core, session.key), session):
         raise AlreadyExists("the key is taken")
+
+
+async def insert_late(core: Core, created: Session) -> None:
+    """Store a session that was created in an outage, with its accesses since.
+
+    Others would call it expired without them.
+
+    Raises:
+        As `insert_surely`.
+    """
+    core.availability.check()
+    entry = core.l1.peek(created.key)
+    current = None if entry is None else served_session(entry)
+    if current is not None:
+        created = structs.replace(
+            created,
+            accessed=current.accessed,
+            last_accessed=current.last_accessed,
+            expiry=current.expiry,
+        )
+    max_bytes = core.policy.cache_bytes
+    await core.journal.note(Sent(created.key, core.clock.now()), max_bytes)
+    try:
+        await insert_surely(core, created)
+    except StoreUnavailable:
+        await core.journal.note(Sent(created.key, None), max_bytes)
+        raise
 
 
 async def _until_known(

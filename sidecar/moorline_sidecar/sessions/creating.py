@@ -20,6 +20,7 @@ from moorline_sidecar.errors import (
     SessionEnded,
     SessionExists,
     SessionUnknown,
+    StoreRefused,
     StoreUnavailable,
     VersionConflict,
 )
@@ -242,7 +243,7 @@ class Creating:
         except AlreadyExists:
             await self._refuse_taken(session.key)
         except (StoreUnavailable, OutcomeUnknown) as error:
-            if keep is None:
+            if keep is None or isinstance(error, StoreRefused):
                 raise
             try:
                 return await keep(session)

@@ -17,7 +17,7 @@ from msgspec import Struct, structs
 from moorline_sidecar.cache.entry import Entry
 from moorline_sidecar.domain.policies import ORPHANED_COPY_MS, slack
 from moorline_sidecar.domain.session import Reason, Session, Tombstone
-from moorline_sidecar.errors import Refusal, StoreError
+from moorline_sidecar.errors import Overloaded, Refusal, StoreError
 from moorline_sidecar.sessions.core import Core
 from moorline_sidecar.sessions.deferring import Deferring
 from moorline_sidecar.sessions.ending import Ending, new_write_id
@@ -68,7 +68,7 @@ class Housekeeping:
                 continue
             try:
                 await self.scavenge()
-            except StoreError as error:
+            except (StoreError, Overloaded) as error:
                 log.warning("the scavenge was cut short", why=str(error))
             share = random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 jitter
             since, is_first = loop.time(), False
@@ -142,7 +142,10 @@ class Housekeeping:
             found = await core.availability.ask(
                 "expired", lambda: store.expired(before, limit), is_background=True
             )
-            outcomes = await self._end_all(found)
+            outcomes: list[Outcome] = []
+            for first in range(0, len(found), BATCH):
+                # More at once would wait for one another, and be refused for that.
+                outcomes += await self._end_all(found[first : first + BATCH])
             progress = sum(outcome is Outcome.APPLIED for outcome in outcomes)
             ended += progress
             core.counters.orphans_ended += progress

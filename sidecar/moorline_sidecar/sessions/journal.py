@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final, TypeAlias
 
 import msgspec
@@ -34,11 +35,22 @@ class Created(Struct, frozen=True, tag="created"):
 
 
 class Changed(Struct, frozen=True, tag="changed"):
-    """A change to a session that had this version."""
+    """A change to a session that had this version; `now` is the time of the access."""
 
     key: str
     version: int
     asked: Asked
+    now: int = 0
+
+
+class Sent(Struct, frozen=True, tag="sent"):
+    """A created session is about to be stored (`at`, ms of its clock); None: surely it was not.
+
+    Whoever finds it absent later must know: it may have been ended elsewhere, and purged.
+    """
+
+    key: str
+    at: int | None
 
 
 class Ended(Struct, frozen=True, tag="ended"):
@@ -50,7 +62,7 @@ class Ended(Struct, frozen=True, tag="ended"):
     reason: Reason
 
 
-Kept: TypeAlias = Created | Changed | Ended
+Kept: TypeAlias = Created | Changed | Sent | Ended
 
 _encode = msgspec.json.Encoder().encode
 _decoder = msgspec.json.Decoder(Kept)
@@ -106,6 +118,15 @@ class Journal:
             counters.journal_refusals += 1
             log.warning("a change could not be kept", why=str(error))
             raise Overloaded(_FULL) from error
+
+    async def note(self, kept: Kept, max_bytes: int) -> None:
+        """Write it to the file, if there is one that has room: nobody waits for an answer."""
+        if self._file is None:
+            return
+        record = _encode(kept)
+        if self._file.size + len(record) <= max_bytes:
+            with suppress(JournalFull):
+                await self._file.append(record)
 
     def done(self) -> None:
         """What was given to `keep` is remembered elsewhere now, or refused."""

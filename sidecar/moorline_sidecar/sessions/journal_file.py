@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import os
 import stat
@@ -18,12 +19,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, Self
 
+import structlog
+
 from moorline_sidecar.errors import ConfigurationError
 
 MAGIC: Final = b"moorline journal 1\n"
 FILE_NAME: Final = "changes.journal"
 _HEAD: Final = struct.Struct(">II")
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _PRIVATE: Final = stat.S_IRUSR | stat.S_IWUSR
+
+
+log = structlog.get_logger(__name__)
 
 
 class JournalFull(Exception):
@@ -58,12 +65,12 @@ class JournalFile:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.fchmod(descriptor, _PRIVATE)
-            content = _content(descriptor)
+            content = _checked(_content(descriptor), path)
             records = list(_records(content))
             size = len(MAGIC) + sum(_HEAD.size + len(record) for record in records)
-            _write_at(descriptor, _checked(content, path), 0)
-            os.ftruncate(descriptor, size)
-            os.fsync(descriptor)
+            if any(content[size:]):
+                log.warning("the end of the journal was cut off", bytes=len(content) - size)
+            is_broken = not _begun(descriptor, size)
             _flush_folder(path.parent)
         except BlockingIOError:
             os.close(descriptor)
@@ -76,7 +83,9 @@ class JournalFile:
         except ConfigurationError:
             os.close(descriptor)
             raise
-        return cls(descriptor, size, records)
+        file = cls(descriptor, size, records)
+        file._is_broken = is_broken
+        return file
 
     @property
     def size(self) -> int:
@@ -104,9 +113,8 @@ class JournalFile:
             return
         with contextlib.suppress(OSError):
             os.ftruncate(self._descriptor, len(MAGIC))
-            os.fsync(self._descriptor)
             self._size = len(MAGIC)
-            self._is_broken = False
+            self._mend()
 
     async def close(self) -> None:
         """Let another process have the file."""
@@ -134,18 +142,24 @@ class JournalFile:
         finally:
             self._committing = None
 
+    def _mend(self) -> None:
+        """Have the file as it should be, whatever could not be written or undone before."""
+        _write_at(self._descriptor, MAGIC, 0)
+        os.ftruncate(self._descriptor, self._size)
+        os.fsync(self._descriptor)
+        self._is_broken = False
+
     def _flush(self, data: bytes) -> None:
         if self._is_broken:
-            raise OSError("an earlier write could not be undone")
+            self._mend()
         try:
             _write_at(self._descriptor, data, self._size)
             os.fsync(self._descriptor)
         except OSError:
             self._is_broken = True
             # Half a record would hide those that come after it.
-            os.ftruncate(self._descriptor, self._size)
-            os.fsync(self._descriptor)
-            self._is_broken = False
+            with contextlib.suppress(OSError):
+                self._mend()
             raise
         self._size += len(data)
 
@@ -176,10 +190,25 @@ def _content(descriptor: int) -> bytes:
 
 
 def _checked(content: bytes, path: Path) -> bytes:
-    """What a journal begins with, where `content` is one, or a beginning of one."""
-    if not MAGIC.startswith(content[: len(MAGIC)]):
+    """The content, if it is that of a journal, or of one that was being made."""
+    head = content[: len(MAGIC)]
+    if not MAGIC.startswith(head) and any(head):
         raise ConfigurationError([f"MOORLINE_JOURNAL: {path} is no journal"])
-    return MAGIC
+    # A machine that goes down may leave zeros where something was being written.
+    return content if any(head) else b""
+
+
+def _begun(descriptor: int, size: int) -> bool:
+    """Have the file begin as a journal, and end after `size`; false if the disk is full."""
+    try:
+        _write_at(descriptor, MAGIC, 0)
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        return False
+    os.ftruncate(descriptor, size)
+    os.fsync(descriptor)
+    return True
 
 
 def _records(content: bytes) -> Iterator[bytes]:

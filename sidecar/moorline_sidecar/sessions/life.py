@@ -12,9 +12,10 @@ from moorline_api import OnOutage, OnShutdown
 
 from moorline_sidecar.domain.policies import touch_period
 from moorline_sidecar.domain.session import Reason, Session
-from moorline_sidecar.errors import ConfigurationError, SessionUnknown, StoreError
+from moorline_sidecar.errors import ConfigurationError, Overloaded, SessionUnknown, StoreError
+from moorline_sidecar.sessions.batching import BATCH_MAX, IN_FLIGHT_MAX
 from moorline_sidecar.sessions.core import Core
-from moorline_sidecar.sessions.deferring import Deferring
+from moorline_sidecar.sessions.deferring import SAVES_AT_ONCE, Deferring
 from moorline_sidecar.sessions.ending import Ending
 from moorline_sidecar.sessions.housekeeping import Housekeeping
 from moorline_sidecar.sessions.lanes import Lanes
@@ -30,6 +31,9 @@ PREPARE_AGAIN_SECONDS: Final = 5.0
 
 LAST_TRY_SECONDS: Final = 1.0
 """For a try that is under way when the time is over."""
+
+ENDS_AT_ONCE: Final = BATCH_MAX * IN_FLIGHT_MAX
+"""As many as can be under way together: more would wait, and be refused for that."""
 
 CANCELLATIONS_MAX: Final = 5
 CANCELLATION_SECONDS: Final = 0.2
@@ -138,14 +142,23 @@ class Life:
             is_saved = await self._deferring.save_all()
             await self._touching.flush()
             await self._replaying.resume()
-        except StoreError:
+        except (StoreError, Overloaded):
             return False
         return is_saved
 
     async def _invalidate_everything(self) -> bool:
+        creates = list(self._core.journal.creates)
+        for first in range(0, len(creates), SAVES_AT_ONCE):
+            # What is to be created later cannot be ended now.
+            await self._deferring.save_many(creates[first : first + SAVES_AT_ONCE])
         live = [entry.key for entry in self._core.l1 if isinstance(entry.record, Session)]
-        results = await asyncio.gather(*map(self._shut_down, live), return_exceptions=True)
-        return not any(isinstance(result, StoreError) for result in results)
+        has_failed = False
+        for first in range(0, len(live), ENDS_AT_ONCE):
+            ends = map(self._shut_down, live[first : first + ENDS_AT_ONCE])
+            results = await asyncio.gather(*ends, return_exceptions=True)
+            has_failed |= any(isinstance(result, StoreError | Overloaded) for result in results)
+        await self._replaying.resume()
+        return not has_failed and not self._core.journal.creates
 
     async def _shut_down(self, key: str) -> None:
         async with self._lanes.hold(key):
@@ -191,11 +204,17 @@ async def _kept_going(loop: Callable[[], Awaitable[None]]) -> None:
     while True:
         try:
             await loop()
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Nobody ended this task: something that it waited for was cancelled.
+            log.exception("work in the background was cut off")
         except Exception:
             log.exception("work in the background failed")
-            await asyncio.sleep(RESTART_SECONDS)
         else:
             return
+        await asyncio.sleep(RESTART_SECONDS)
 
 
 async def _end(tasks: Collection[asyncio.Task[None]]) -> None:

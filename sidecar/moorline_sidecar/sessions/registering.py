@@ -48,8 +48,13 @@ class Registering:
     async def keep_beating(self, stop: asyncio.Event) -> None:
         """Write the entry now and then, until `stop` is set: drivers may swallow a cancellation."""
         while self._registry is not None and not stop.is_set():
-            with suppress(StoreError):
+            try:
                 await self._beat(self._registry)
+            except StoreError as error:
+                log.debug("the beat failed", why=str(error))
+            except Exception:
+                # Whatever lies in that collection: sessions go on.
+                log.exception("the beat failed")
             with suppress(TimeoutError):
                 async with asyncio.timeout(BEAT_SECONDS * random.uniform(0.8, 1.2)):  # noqa: S311 jitter
                     await stop.wait()

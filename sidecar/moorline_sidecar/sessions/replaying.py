@@ -13,18 +13,20 @@ from collections.abc import Awaitable, Callable, Sequence
 from itertools import islice
 from typing import Final, TypeVar
 
+import structlog
 from msgspec import Struct, structs
 
 from moorline_sidecar.cache.entry import Entry
 from moorline_sidecar.domain.changes import Patch
 from moorline_sidecar.domain.merging import Asked, rebased
+from moorline_sidecar.domain.policies import expiry_of
 from moorline_sidecar.domain.session import Record, Session, Tombstone
-from moorline_sidecar.errors import AlreadyExists, StoreError, StoreUnavailable
+from moorline_sidecar.errors import AlreadyExists, StoreError, StoreUnavailable, TooLarge
 from moorline_sidecar.sessions.availability import CALL_SECONDS
 from moorline_sidecar.sessions.core import Core
 from moorline_sidecar.sessions.deferring import SAVES_AT_ONCE, Deferring
 from moorline_sidecar.sessions.ending import Ending, new_write_id
-from moorline_sidecar.sessions.journal import Changed, Created, Ended
+from moorline_sidecar.sessions.journal import Changed, Created, Ended, Sent
 from moorline_sidecar.stores.base import End, Outcome
 
 TICK_SECONDS: Final = 0.1
@@ -32,13 +34,19 @@ TICK_SECONDS: Final = 0.1
 PAUSE_SECONDS: Final = 1.0
 """After a round in which some could not be saved, with jitter of a half."""
 
+TOMBSTONE_MS: Final = 60_000
+"""For so long at least no purge removes a tombstone."""
+
 T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
 
 
 class _Left(Struct):
     """What an earlier process kept of one session."""
 
     created: Session | None = None
+    sent_at: int | None = None
     changes: list[Changed] = []
 
 
@@ -50,6 +58,7 @@ class Replaying:
         self._ending = ending
         self._deferring = deferring
         self._left: dict[str, _Left] = {}
+        self._is_sorted = False
 
     async def resume(self) -> None:
         """Bring ends to the store, and take over what an earlier process left behind.
@@ -100,39 +109,63 @@ class Replaying:
         return is_done
 
     async def _write_ends(self) -> None:
-        """In the store they are tombstones then, and what they were renewed to as well."""
-        core = self._core
-        while core.journal.ends:
-            ends = list(islice(core.journal.ends.values(), SAVES_AT_ONCE))
-            for end in ends:
-                await self._insert_ended(end.key)
-            outcomes = await _in_time(lambda: core.store.write(ends))  # noqa: B023 awaited at once
-            over = [
-                end.key
-                for end, outcome in zip(ends, outcomes, strict=True)
-                if outcome is Outcome.ENDED
-            ]
-            records = await self._load(over)
-            for end, outcome in zip(ends, outcomes, strict=True):
-                if outcome is Outcome.REFUSED:
-                    raise StoreUnavailable("the store refused the end of a session")
-                core.journal.ends.pop(end.key, None)
-                core.journal.creates.pop(end.key, None)
-                record = records.get(end.key)
-                if isinstance(record, Tombstone) and record.renewed_to is not None:
-                    again = structs.replace(end, key=record.renewed_to, write_id=new_write_id())
-                    core.journal.ends.setdefault(again.key, again)
-                    self._ending.bury(again)
+        """In the store they are tombstones then, and what they were renewed to as well.
 
-    async def _insert_ended(self, key: str) -> None:
-        """Store a session that is to end: a tombstone keeps out a create that is still to come."""
+        One that the server refuses is tried again later, and keeps nobody else waiting.
+        """
+        journal = self._core.journal
+        refused: set[str] = set()
+        while ends := [end for key, end in journal.ends.items() if key not in refused]:
+            ends = ends[:SAVES_AT_ONCE]
+            stored = [end for end in ends if await self._insert_ended(end.key)]
+            refused.update(end.key for end in ends if end not in stored)
+            outcomes = await _in_time(lambda: self._core.store.write(stored))  # noqa: B023 awaited at once
+            over: list[End] = []
+            for end, outcome in zip(stored, outcomes, strict=True):
+                if outcome is Outcome.REFUSED:
+                    refused.add(end.key)
+                elif outcome is Outcome.ENDED:
+                    over.append(end)
+                else:
+                    self._forget_end(end)
+            await self._end_successors(over)
+        if refused:
+            log.warning("the store refused the ends of sessions", sessions=len(refused))
+
+    async def _end_successors(self, ends: Sequence[End]) -> None:
+        """Go on with what sessions were renewed to that had ended before."""
+        records = await self._load([end.key for end in ends])
+        for end in ends:
+            self._forget_end(end)
+            record = records.get(end.key)
+            if isinstance(record, Tombstone) and record.renewed_to is not None:
+                again = structs.replace(end, key=record.renewed_to, write_id=new_write_id())
+                self._core.journal.ends.setdefault(again.key, again)
+                self._ending.bury(again)
+
+    def _forget_end(self, end: End) -> None:
+        self._core.journal.ends.pop(end.key, None)
+        self._core.journal.creates.pop(end.key, None)
+
+    async def _insert_ended(self, key: str) -> bool:
+        """Store a session that is to end: a tombstone keeps out a create that is still to come.
+
+        False: the server does not take it.
+        """
         session = self._core.journal.creates.get(key)
         if session is not None:
-            with contextlib.suppress(AlreadyExists):
+            try:
                 await _in_time(lambda: self._core.store.insert(session))
+            except AlreadyExists:
+                return True
+            except TooLarge:
+                return False
+        return True
 
     async def _take_over(self) -> None:
-        self._sort_left_behind()
+        if not self._is_sorted:
+            self._sort_left_behind()
+            self._is_sorted = True
         while self._left:
             if self._core.journal.ends:
                 await self._write_ends()
@@ -141,6 +174,7 @@ class Replaying:
             records = await self._load(keys)
             for key in keys:
                 self._adopt(self._left.pop(key), records.get(key), asked_at)
+        # Not before: the file is not to be emptied while some of it is only here.
         self._core.journal.left_behind = ()
 
     def _sort_left_behind(self) -> None:
@@ -150,21 +184,22 @@ class Replaying:
             match kept:
                 case Created(session):
                     self._left.setdefault(session.key, _Left()).created = session
+                case Sent(key, at):
+                    self._left.setdefault(key, _Left()).sent_at = at
                 case Changed(key):
                     self._left.setdefault(key, _Left()).changes.append(kept)
                 case Ended(key):
                     left = self._left.pop(key, None)
-                    if left is not None and left.created is not None:
+                    if left is not None and left.created is not None and self._is_unsent(left):
                         journal.creates[key] = left.created
                     journal.ends[key] = End(
                         key=key, write_id=kept.write_id, now=kept.now, reason=kept.reason
                     )
-        journal.left_behind = ()
 
     def _adopt(self, left: _Left, record: Record | None, asked_at: int) -> None:
         """Have the changes of an earlier process wait here."""
         core = self._core
-        if record is None and left.created is not None:
+        if record is None and left.created is not None and self._is_unsent(left):
             core.journal.creates[left.created.key] = left.created
             entry = begin_kept(core, left.created)
         elif isinstance(record, Session):
@@ -172,6 +207,7 @@ class Replaying:
         else:
             core.counters.lost_changes += len(left.changes)
             return
+        self._note_access(entry, left)
         session = entry.stored
         if not isinstance(session, Session):
             core.counters.lost_changes += len(left.changes)
@@ -185,6 +221,22 @@ class Replaying:
             core.defer(entry, asked, rebased(session, [*entry.promised, asked]))
         if missing:
             core.journal.keys[entry.key] = None
+
+    def _is_unsent(self, left: _Left) -> bool:
+        """Whether a created session that the store does not have was never there.
+
+        If it was, somebody ended it, and the purge removed its tombstone: it must not come back.
+        """
+        return left.sent_at is None or self._core.clock.now() < left.sent_at + TOMBSTONE_MS
+
+    def _note_access(self, entry: Entry, left: _Left) -> None:
+        """Have the changes count as the accesses that they were."""
+        times = entry.times
+        newest = max((kept.now for kept in left.changes), default=0)
+        if isinstance(entry.stored, Session) and newest > times.own_accessed:
+            times.own_last_accessed = times.own_accessed
+            times.own_accessed = newest
+            times.own_expiry = expiry_of(newest, times.max_idle_ms, times.deadline)
 
     async def _load(self, keys: Sequence[str]) -> dict[str, Record]:
         if not keys:

@@ -23,7 +23,7 @@ from moorline_sidecar.errors import (
     SessionExists,
     ShuttingDown,
 )
-from moorline_sidecar.sessions.buffering import Buffering, nothing
+from moorline_sidecar.sessions.buffering import Buffering
 from moorline_sidecar.sessions.clock import Clock, StoreClock
 from moorline_sidecar.sessions.core import Core
 from moorline_sidecar.sessions.creating import Creating, Repeat
@@ -262,8 +262,7 @@ class Sessions:
         else:
             return await self.change(key, asked, hint)
         if key in self.core.unsaved and self.core.policy.save_mode is SaveMode.COMPLETE:
-            save, may_wait = self._deferring.save, self.core.buffers
-            await self._buffering.attempt(lambda: save(key), nothing, may_keep=may_wait)
+            await self._buffering.save(key)
             return alive(Served(self.core.l1.peek(key) or served.entry, served.source))
         return served
 
@@ -350,7 +349,7 @@ class Sessions:
                 if not await self._creating.has_been_stored(key) and self._creating.forget(key):
                     return True
         return await self._buffering.attempt(
-            lambda: self._ending.end_with_successors(key, reason, self._lanes),
+            lambda: self._buffering.end_stored(key, reason),
             lambda: self._buffering.end(key, reason),
             may_keep=self.core.buffers,
             may_repeat=True,

@@ -35,7 +35,7 @@ from moorline_sidecar.errors import (
     TooLarge,
     VersionConflict,
 )
-from moorline_sidecar.sessions.certainty import insert_surely, write_surely
+from moorline_sidecar.sessions.certainty import insert_late, write_surely
 from moorline_sidecar.sessions.core import Core
 from moorline_sidecar.sessions.ending import Ending, new_write_id
 from moorline_sidecar.sessions.finding import Finding
@@ -222,7 +222,7 @@ class Writing:
         if created is None:
             return False
         try:
-            await insert_surely(self._core, created)
+            await insert_late(self._core, created)
             self._core.counters.created += 1
         except AlreadyExists:
             # By an earlier try, whose answer was lost; others may have gone on with it since.

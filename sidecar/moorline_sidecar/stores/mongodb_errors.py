@@ -25,7 +25,13 @@ from pymongo.monitoring import (
     CommandSucceededEvent,
 )
 
-from moorline_sidecar.errors import AlreadyExists, OutcomeUnknown, StoreError, StoreUnavailable
+from moorline_sidecar.errors import (
+    AlreadyExists,
+    OutcomeUnknown,
+    StoreError,
+    StoreRefused,
+    StoreUnavailable,
+)
 
 TOO_LARGE_CODES: Final = frozenset({10334, 17419, 17420})
 """BSONObjectTooLarge, and what an update says whose result would be."""
@@ -103,6 +109,8 @@ def store_error(error: PyMongoError, *, was_sent: bool) -> StoreError:
     text = readable(error)
     if isinstance(error, DuplicateKeyError):
         return AlreadyExists("the key is taken")
+    if isinstance(error, WriteError):
+        return StoreRefused(text)
     if was_sent and not is_refused(error):
         return OutcomeUnknown(text)
     return StoreUnavailable(text)

@@ -157,7 +157,10 @@ class _MongoStream(Stream):
     def _complete_until(self, asked_at: int, resume: Mapping[str, Any] | None) -> int | None:
         position = position_of(resume)
         reply = self._reply
+        if not reply.is_of_get_more:
+            # What opened the stream may have been sent long before this question.
+            return None
         if position is not None and reply.time is not None:
             return self._progress.complete_until(asked_at, reply.time, position)
-        # Other servers: they had no more than they sent, unless they were just asked to begin.
-        return asked_at if reply.is_of_get_more and reply.size < BATCH else None
+        # Other servers: they had no more than they sent.
+        return asked_at if reply.size < BATCH else None

@@ -49,8 +49,9 @@ def test_the_oldest_process_is_forgotten_first() -> None:
     session = a_session()
     for number in range(SERIALS_MAX + 1):
         session = numbered(session, Serial(str(number), 1))
-    known = [is_applied(Serial(str(number), 1), session.recent) for number in range(6)]
-    assert known == [False, True, True, True, True, False]
+    numbers = range(SERIALS_MAX + 2)
+    known = [is_applied(Serial(str(number), 1), session.recent) for number in numbers]
+    assert known == [False, *[True] * SERIALS_MAX, False]
 
 
 def counting(amount: float, number: int | None = None, *, is_sealed: bool = False) -> Asked:

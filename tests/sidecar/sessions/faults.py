@@ -46,6 +46,11 @@ async def answer_lost(operation: Operation) -> None:
     raise OutcomeUnknown
 
 
+async def refused(_operation: Operation) -> list[Outcome]:
+    """The server is there, and does not take the one write of the call."""
+    return [Outcome.REFUSED]
+
+
 class Gate:
     """Holds up one call until the test opens it; `reached` tells that the call is there."""
 

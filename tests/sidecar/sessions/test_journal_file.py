@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from moorline_sidecar.errors import ConfigurationError
 from moorline_sidecar.sessions.journal_file import FILE_NAME, MAGIC, JournalFile, JournalFull
+from structlog.testing import capture_logs
 
 RECORDS = [b"one", b"two" * 100, b"three"]
 
@@ -62,7 +63,9 @@ async def test_a_torn_tail_is_cut_off(tmp_path: Path, cut: int) -> None:
     assert await left_in(tmp_path) == [*RECORDS[:-1], b"after"]
 
 
-@pytest.mark.parametrize("content", [b"", MAGIC[:5], MAGIC, MAGIC + b"\0" * 100])
+@pytest.mark.parametrize(
+    "content", [b"", MAGIC[:5], MAGIC, MAGIC + b"\0" * 100, b"\0" * 19, b"\0" * 50]
+)
 async def test_what_a_crash_at_the_beginning_leaves_is_an_empty_journal(
     tmp_path: Path, content: bytes
 ) -> None:
@@ -111,6 +114,28 @@ async def test_a_full_disk_refuses_and_leaves_what_was_there(tmp_path: Path) -> 
     await file.append(b"y" * 1_000)
     await file.close()
     assert await left_in(tmp_path) == [b"before", b"small", b"y" * 1_000]
+
+
+async def test_a_disk_that_is_full_at_the_start_refuses_until_it_is_not(tmp_path: Path) -> None:
+    with full_beyond(4):
+        file = JournalFile.open(str(tmp_path))
+        with pytest.raises(JournalFull):
+            await file.append(b"no")
+    await file.append(b"yes")
+    await file.close()
+    assert await left_in(tmp_path) == [b"yes"]
+
+
+async def test_what_is_cut_off_is_told(tmp_path: Path) -> None:
+    path = await written(tmp_path, RECORDS)
+    content = bytearray(path.read_bytes())
+    content[len(MAGIC) + 8] ^= 1
+    path.write_bytes(content)
+    with capture_logs() as logs:
+        assert await left_in(tmp_path) == []
+    assert [(entry["log_level"], entry["bytes"]) for entry in logs] == [
+        ("warning", len(content) - len(MAGIC))
+    ]
 
 
 async def test_when_all_is_stored_it_is_emptied(tmp_path: Path) -> None:
