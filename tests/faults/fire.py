@@ -21,7 +21,7 @@ from tests.faults.history import Disturbance, Kind, Story
 from tests.faults.link import open_link
 from tests.faults.mutations import MUTATIONS
 from tests.faults.plan import plan
-from tests.faults.processes import Store, Worker, running_store
+from tests.faults.processes import COLLECTION, DATABASE, Store, Worker, running_store
 from tests.faults.rules import Violation, violations
 from tests.faults.terms import Terms
 from tests.faults.users import ANSWER_SECONDS, Browser, Town, now_ms
@@ -60,7 +60,10 @@ class Setting(Struct, frozen=True, kw_only=True):
 
     def spec(self) -> dict[str, object]:
         return {
-            "backend": {"type": "MongoDB", "mongodb": {"collection": "sessions"}},
+            "backend": {
+                "type": "MongoDB",
+                "mongodb": {"database": DATABASE, "collection": COLLECTION},
+            },
             "sessions": {
                 "maxAge": f"{self.max_age_seconds}s",
                 "touchPeriod": f"{TOUCH_MS}ms",

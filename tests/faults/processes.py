@@ -17,10 +17,17 @@ from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
+from moorline_sidecar.config.secrets import SecretText
 from moorline_sidecar.errors import ConfigurationError
 from moorline_sidecar.stores.embedded import EmbeddedServer
+from moorline_sidecar.stores.mongodb import MongoStore
+from moorline_sidecar.stores.mongodb_client import Connection
+from moorline_sidecar.stores.uri_source import UriSource
 
 from tests.faults.link import Link
+
+DATABASE: Final = "sessions"
+COLLECTION: Final = "sessions"
 
 START_SECONDS: Final = 60.0
 """For a process to be ready on a machine that does much else."""
@@ -169,10 +176,18 @@ async def running_store(folder: Path) -> AsyncIterator[Store]:
     store = Store(folder)
     try:
         await store.start()
+        await _make_indexes(store.server.uri)
         yield store
     finally:
         store.freeze(is_frozen=False)
         store.kill()
+
+
+async def _make_indexes(uri: str) -> None:
+    """As `check` does: where they meet the first inserts, SecantusDB may stand still for long."""
+    store = MongoStore(Connection(UriSource(SecretText(uri))), DATABASE, COLLECTION)
+    await store.prepare()
+    await store.close()
 
 
 def _kept_port() -> int:
