@@ -5,14 +5,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
+from moorline_operator.errors import NotFound
 from moorline_operator.kube import kinds
 from moorline_operator.kube.api import Kube
 
 from tests.cluster_fixtures import cluster_program
 from tests.operator.control_plane import CommandFailed, ControlPlane
+from tests.operator.watching import eventually
 
 DEADLINE_SECONDS = 60.0
 
@@ -113,7 +117,15 @@ def test_a_service_account_may_do_only_what_it_is_granted(
 
 
 async def test_the_operator_client_reads_it(kube: Kube, namespace: str) -> None:
-    found = await kube.get(kinds.CONFIG_MAPS, namespace, "kube-root-ca.crt")
+    found: dict[str, Any] = {}
+
+    async def is_there() -> bool:
+        """A controller makes it in every namespace, a moment later."""
+        with suppress(NotFound):
+            found.update(await kube.get(kinds.CONFIG_MAPS, namespace, "kube-root-ca.crt"))
+        return bool(found)
+
+    await eventually(is_there, lambda: "the namespace has no certificate of the authority")
     assert found["data"]["ca.crt"].startswith("-----BEGIN CERTIFICATE-----")
 
 
