@@ -8,7 +8,6 @@ kernel ends and removes them with it.
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -40,7 +39,7 @@ def run(program: Path, dns: Path, images: Sequence[Path]) -> int:
     _settle(folder)
     runtime = Containerd(folder)
     runtime.part.start()
-    _until(_has_cable, "the cable to this machine")
+    _until(lambda: places.has_device(places.NODE_DEVICE), "the cable to this machine")
     _join()
     plane = LocalControlPlane(program, folder / "log", _surroundings())
     plane.start()
@@ -72,10 +71,6 @@ def _settle(folder: Path) -> None:
         for weight, value in _WEIGHTS.items():
             if (tree / weight).exists():
                 (tree / weight).write_text(value)
-
-
-def _has_cable() -> bool:
-    return places.NODE_DEVICE in {name for _, name in socket.if_nameindex()}
 
 
 def _join() -> None:

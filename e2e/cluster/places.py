@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -54,6 +55,11 @@ def control_groups(name: str, root: Path = _HIERARCHIES) -> list[Path]:
     if (root / "cgroup.controllers").exists():
         return [root / name]
     return [tree / name for tree in sorted(root.iterdir()) if tree.is_mount()]
+
+
+def has_device(name: str) -> bool:
+    """Whether the network namespace of this process has it; /sys may be that of another one."""
+    return name in {device for _, device in socket.if_nameindex()}
 
 
 def remove_control_group(

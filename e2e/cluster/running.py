@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -175,7 +174,7 @@ def _unplug() -> None:
 
     Connections that the node had open keep its namespace for minutes, without any process.
     """
-    if _has_cable():
+    if places.has_device(places.OUTSIDE_DEVICE):
         _ip("link", "delete", places.OUTSIDE_DEVICE)
 
 
@@ -223,8 +222,3 @@ def _is_alive(pid: int) -> bool:
     with suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
     return _began(pid) is not None
-
-
-def _has_cable() -> bool:
-    # Not in /sys, which may be that of another network namespace.
-    return places.OUTSIDE_DEVICE in {name for _, name in socket.if_nameindex()}

@@ -7,27 +7,26 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import TypeVar
 
 from msgspec import structs
 
 from moorline_sidecar.cache.entry import Entry
-from moorline_sidecar.domain.merging import Asked, Verdict, merge, rebased
+from moorline_sidecar.domain.merging import Asked, rebased
 from moorline_sidecar.domain.session import Reason, Session, Tombstone
 from moorline_sidecar.errors import (
     OutcomeUnknown,
     Overloaded,
-    Refusal,
-    SessionEnded,
     StoreError,
     StoreRefused,
     StoreUnavailable,
 )
-from moorline_sidecar.sessions.core import Core
+from moorline_sidecar.sessions.core import Core, changed_session, live_session
 from moorline_sidecar.sessions.deferring import Deferring
 from moorline_sidecar.sessions.ending import Ending, new_write_id
 from moorline_sidecar.sessions.finding import Finding
-from moorline_sidecar.sessions.journal import Changed, Created, Ended
+from moorline_sidecar.sessions.journal import Changed, Created, Ended, Kept
 from moorline_sidecar.sessions.lanes import Lanes
 from moorline_sidecar.sessions.replaying import begin_kept
 from moorline_sidecar.sessions.writing import Job
@@ -99,13 +98,8 @@ class Buffering:
         """
         core, key = self._core, found.key
         async with self._lanes.hold(key):
-            entry = _alive(core.l1.peek(key) or found)
-            assert isinstance(entry.record, Session)  # noqa: S101 alive
-            merged = merge(entry.record, [asked], core.policy.max_session_bytes)
-            verdict = merged.verdicts[0]
-            if isinstance(verdict, Refusal):
-                raise verdict
-            if verdict is Verdict.REPLAYED or merged.content is entry.record:
+            entry = core.l1.peek(key) or found
+            if changed_session(entry, asked, core.policy.max_session_bytes) is None:
                 return entry
             self._check_room(entry, asked.patch.size)
             asked = structs.replace(asked, serial=core.journal.next_serial())
@@ -147,11 +141,8 @@ class Buffering:
         """
         core = self._core
         self._check_room(None, 0)
-        try:
-            await core.journal.keep(Created(session), core.policy.cache_bytes, core.counters)
+        async with self._keeping(Created(session)):
             core.journal.creates[session.key] = session
-        finally:
-            core.journal.done()
         self._finding.appeared(session.key)
         return begin_kept(core, session)
 
@@ -194,15 +185,13 @@ class Buffering:
         await self._keep_pending(entry)
         for ask in asked:
             kept = Changed(key, entry.stored.version, ask, core.clock.now())
-            try:
-                await core.journal.keep(kept, core.policy.cache_bytes, core.counters)
+            async with self._keeping(kept):
+                current = core.l1.peek(key) or entry
                 # Meanwhile the store may have come back, and shown that the session has ended.
-                current = _alive(core.l1.peek(key) or entry)
+                live_session(current)
                 assert isinstance(current.stored, Session)  # noqa: S101 alive
                 core.defer(current, ask, rebased(current.stored, [*current.promised, ask]))
                 core.journal.keys.setdefault(key, current.stored)
-            finally:
-                core.journal.done()
             core.counters.kept_changes += 1
 
     async def _keep_pending(self, entry: Entry) -> None:
@@ -214,29 +203,25 @@ class Buffering:
             if not isinstance(stored, Session):
                 return
             kept = structs.replace(ask, serial=core.journal.next_serial())
-            record = Changed(key, stored.version, kept, core.clock.now())
-            try:
-                await core.journal.keep(record, core.policy.cache_bytes, core.counters)
+            async with self._keeping(Changed(key, stored.version, kept, core.clock.now())):
                 if any(other is ask for other in entry.unsaved):
                     entry.unsaved = [kept if other is ask else other for other in entry.unsaved]
                     core.journal.keys.setdefault(key, stored)
-            finally:
-                core.journal.done()
 
     async def _end(self, key: str, entry: Entry | None, reason: Reason) -> None:
         core = self._core
         end = End(key=key, write_id=new_write_id(), now=core.clock.now(), reason=reason)
-        try:
-            kept = Ended(key, end.write_id, end.now, reason)
-            await core.journal.keep(kept, core.policy.cache_bytes, core.counters)
+        async with self._keeping(Ended(key, end.write_id, end.now, reason)):
             core.journal.ends[key] = end
             core.journal.keys.pop(key, None)
-        finally:
-            core.journal.done()
         if entry is not None:
             # Nothing is lost to who ends it.
             entry.unsaved_count = 0
         self._ending.bury(end)
+
+    def _keeping(self, kept: Kept) -> AbstractAsyncContextManager[None]:
+        core = self._core
+        return core.journal.keeping(kept, core.policy.cache_bytes, core.counters)
 
     def _check_room(self, entry: Entry | None, size: int) -> None:
         """Unsaved entries cannot be evicted: they may take half of the L1.
@@ -254,9 +239,3 @@ class Buffering:
         ):
             core.counters.journal_refusals += 1
             raise Overloaded
-
-
-def _alive(entry: Entry) -> Entry:
-    if isinstance(entry.record, Tombstone):
-        raise SessionEnded(entry.record.reason)
-    return entry

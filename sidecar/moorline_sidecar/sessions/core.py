@@ -12,10 +12,10 @@ from msgspec import structs
 from moorline_sidecar.cache.entry import Entry, times_of
 from moorline_sidecar.cache.l1 import L1
 from moorline_sidecar.domain.ids import Hint
-from moorline_sidecar.domain.merging import Asked, compacted, rebased
+from moorline_sidecar.domain.merging import Asked, Verdict, compacted, merge, rebased
 from moorline_sidecar.domain.policies import Policy, Times, expiry_of, is_expired
 from moorline_sidecar.domain.session import Mark, Record, Session, Tombstone
-from moorline_sidecar.errors import Overloaded, StoreUnavailable
+from moorline_sidecar.errors import Overloaded, Refusal, SessionEnded, StoreUnavailable
 from moorline_sidecar.sessions.availability import Availability
 from moorline_sidecar.sessions.batching import Batcher
 from moorline_sidecar.sessions.clock import Clock
@@ -262,6 +262,34 @@ def merge_times(times: Times, stored: Session | Mark) -> None:
     if stored.max_idle_ms != times.max_idle_ms:
         times.max_idle_ms = stored.max_idle_ms
         times.own_expiry = expiry_of(times.own_accessed, stored.max_idle_ms, times.deadline)
+
+
+def live_session(entry: Entry) -> Session:
+    """The session of an entry, unless it has ended while somebody waited.
+
+    Raises:
+        SessionEnded: it has.
+    """
+    record = entry.record
+    if isinstance(record, Tombstone):
+        raise SessionEnded(record.reason)
+    return record
+
+
+def changed_session(entry: Entry, asked: Asked, max_bytes: int) -> Session | None:
+    """What a change makes of a live session; None if it changes nothing.
+
+    Raises:
+        Refusal: it cannot be made; `SessionEnded` is one.
+    """
+    session = live_session(entry)
+    merged = merge(session, [asked], max_bytes)
+    verdict = merged.verdicts[0]
+    if isinstance(verdict, Refusal):
+        raise verdict
+    if verdict is Verdict.REPLAYED or merged.content is session:
+        return None
+    return merged.content
 
 
 def served_session(entry: Entry) -> Session | None:

@@ -10,8 +10,7 @@ import structlog
 from moorline_api import SaveMode
 
 from moorline_sidecar.cache.entry import Entry
-from moorline_sidecar.domain.merging import Asked, Verdict, merge
-from moorline_sidecar.domain.session import Tombstone
+from moorline_sidecar.domain.merging import Asked
 from moorline_sidecar.errors import (
     Overloaded,
     Refusal,
@@ -19,7 +18,7 @@ from moorline_sidecar.errors import (
     SessionUnknown,
     StoreError,
 )
-from moorline_sidecar.sessions.core import Core
+from moorline_sidecar.sessions.core import Core, changed_session
 from moorline_sidecar.sessions.writing import Writing
 
 TICK_SECONDS: Final = 0.1
@@ -53,17 +52,12 @@ class Deferring:
         """
         core = self._core
         entry = core.l1.peek(found.key) or found
-        if isinstance(entry.record, Tombstone):
-            raise SessionEnded(entry.record.reason)
-        merged = merge(entry.record, [asked], core.policy.max_session_bytes)
-        verdict = merged.verdicts[0]
-        if isinstance(verdict, Refusal):
-            raise verdict
-        if verdict is Verdict.REPLAYED or merged.content is entry.record:
+        content = changed_session(entry, asked, core.policy.max_session_bytes)
+        if content is None:
             return entry
         if core.unsaved_bytes + asked.patch.size > core.policy.unsaved_bytes_max:
             raise Overloaded
-        core.defer(entry, asked, merged.content)
+        core.defer(entry, asked, content)
         return entry
 
     async def keep_saving(self) -> None:

@@ -7,8 +7,8 @@ they are there too, before anyone is told of them.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Final, TypeAlias
 
 import msgspec
@@ -100,13 +100,23 @@ class Journal:
         self._number += 1
         return Serial(self._name, self._number)
 
-    async def keep(self, kept: Kept, max_bytes: int, counters: Counters) -> None:
-        """Write it to the file, if there is one; `done` must follow, whatever happens.
+    @asynccontextmanager
+    async def keeping(self, kept: Kept, max_bytes: int, counters: Counters) -> AsyncIterator[None]:
+        """Write it to the file, if there is one, which is not emptied before this is left.
+
+        By then it is remembered elsewhere, or refused.
 
         Raises:
             Overloaded: there is no room for it.
         """
         self._under_way += 1
+        try:
+            await self._append(kept, max_bytes, counters)
+            yield
+        finally:
+            self._under_way -= 1
+
+    async def _append(self, kept: Kept, max_bytes: int, counters: Counters) -> None:
         if self._file is None:
             return
         record = _encode(kept)
@@ -127,10 +137,6 @@ class Journal:
         if self._file.size + len(record) <= max_bytes:
             with suppress(JournalFull):
                 await self._file.append(record)
-
-    def done(self) -> None:
-        """What was given to `keep` is remembered elsewhere now, or refused."""
-        self._under_way -= 1
 
     def clear_if_idle(self) -> None:
         """Empty the file if all that it holds is in the store."""

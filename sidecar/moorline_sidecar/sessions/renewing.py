@@ -29,7 +29,7 @@ from moorline_sidecar.errors import (
     VersionConflict,
 )
 from moorline_sidecar.sessions.certainty import insert_surely, write_surely
-from moorline_sidecar.sessions.core import Core, served_session
+from moorline_sidecar.sessions.core import Core, live_session, served_session
 from moorline_sidecar.sessions.ending import Ending, new_write_id
 from moorline_sidecar.sessions.finding import Finding
 from moorline_sidecar.sessions.lanes import Lanes
@@ -127,8 +127,7 @@ class Renewing:
         if tombstone.renewed_to != successor:
             raise SessionEnded(tombstone.reason)
         entry, _source = await self._finding.find(successor, None)
-        if isinstance(entry.record, Tombstone):
-            raise SessionEnded(entry.record.reason)
+        live_session(entry)
         return entry
 
     def _copy(self, origin: _Origin, successor: str, asked: Asked) -> Session | Refusal:

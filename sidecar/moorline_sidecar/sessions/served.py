@@ -7,8 +7,7 @@ from collections.abc import Awaitable
 from msgspec import Struct
 
 from moorline_sidecar.cache.entry import Entry
-from moorline_sidecar.domain.session import Tombstone
-from moorline_sidecar.errors import SessionEnded
+from moorline_sidecar.sessions.core import live_session
 from moorline_sidecar.sessions.finding import Source
 
 
@@ -38,7 +37,5 @@ def alive(served: Served) -> Served:
     Raises:
         SessionEnded: it has.
     """
-    record = served.entry.record
-    if isinstance(record, Tombstone):
-        raise SessionEnded(record.reason)
+    live_session(served.entry)
     return served

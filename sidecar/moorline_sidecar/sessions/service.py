@@ -25,7 +25,7 @@ from moorline_sidecar.errors import (
 )
 from moorline_sidecar.sessions.buffering import Buffering
 from moorline_sidecar.sessions.clock import Clock, StoreClock
-from moorline_sidecar.sessions.core import Core
+from moorline_sidecar.sessions.core import Core, live_session
 from moorline_sidecar.sessions.creating import Creating, Repeat
 from moorline_sidecar.sessions.deferring import Deferring
 from moorline_sidecar.sessions.ending import Ending
@@ -381,7 +381,9 @@ class Sessions:
             SessionUnknown, SessionEnded, StoreUnavailable.
         """
         await self._buffering.store_created(key)
-        return alive(Served(await self._finding.fetch(key), Source.MISS)).entry
+        entry = await self._finding.fetch(key)
+        live_session(entry)
+        return entry
 
     def _check_open(self) -> None:
         if self._life.is_closing:

@@ -22,6 +22,7 @@ from tests.sidecar.sessions.workers import (
     Changes,
     Worker,
     asked,
+    back,
     cluster,
     content,
     cut,
@@ -35,8 +36,7 @@ BUFFER = OnOutage.BUFFER
 
 async def mend(worker: Worker) -> None:
     """Let the store be in reach again, and wait until it has all that was kept."""
-    worker.link.heal()
-    await until(lambda: not worker.core.availability.is_down)
+    await back(worker)
     journal = worker.core.journal
     await until(lambda: not (journal.keys or journal.creates or journal.ends))
 
@@ -161,8 +161,7 @@ async def test_an_end_is_written_before_anybody_else_may_ask_the_store() -> None
         a.evict(session_id)
         with pytest.raises(StoreUnavailable):
             await a.get(session_id)
-        a.link.heal()
-        await until(lambda: not a.core.availability.is_down)
+        await back(a)
         with pytest.raises(SessionEnded):
             await a.get(session_id)
 

@@ -11,7 +11,7 @@ from tests.sidecar.sessions.faults import Operation, answer_lost, refused, unava
 from tests.sidecar.sessions.workers import (
     MINUTE,
     VIRTUAL_TIME,
-    Worker,
+    back,
     cluster,
     content,
     cut,
@@ -21,12 +21,6 @@ from tests.sidecar.sessions.workers import (
 pytestmark = VIRTUAL_TIME
 
 BUFFER = OnOutage.BUFFER
-
-
-async def back(worker: Worker) -> None:
-    """Let the store be in reach again, whatever waits for it still."""
-    worker.link.heal()
-    await until(lambda: not worker.core.availability.is_down)
 
 
 async def test_a_session_of_the_outage_can_be_ended_before_the_store_has_it() -> None:

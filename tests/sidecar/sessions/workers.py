@@ -207,6 +207,12 @@ def is_live(worker: Worker) -> bool:
     return worker.core.coverage.is_live(worker.core.clock.monotonic())
 
 
+async def back(worker: Worker) -> None:
+    """Let the store be in reach again, whatever waits for it still."""
+    worker.link.heal()
+    await until(lambda: not worker.core.availability.is_down)
+
+
 async def cut(worker: Worker) -> None:
     """Take the store away, and wait until the worker knows."""
     worker.link.is_cut = True
