@@ -8,9 +8,11 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from moorline_sidecar.stores.embedded import POLL_SECONDS, START_SECONDS, EmbeddedServer
+from pymongo import MongoClient
 
 _collections = itertools.count()
 
@@ -33,6 +35,25 @@ def running_server(folder: Path, *options: str) -> Iterator[EmbeddedServer]:
         yield server
     finally:
         server.stop()
+
+
+@contextmanager
+def durable_server(folder: Path) -> Iterator[EmbeddedServer]:
+    """One that keeps all that it acknowledged through `kill`, as MongoDB does for a majority."""
+    with running_server(folder, "--sync-on-commit") as server:
+        make_tables(server.uri, "sessions", "sessions")
+        yield server
+
+
+def make_tables(uri: str, database: str, collection: str) -> None:
+    """Have a server keep these sessions in files that are whole.
+
+    SecantusDB makes a file at the first insert; killed in that moment it never starts again.
+    """
+    with MongoClient[dict[str, Any]](uri) as client:
+        for name in (collection, f"{collection}.workers"):
+            client[database][name].insert_one({"_id": ""})
+            client[database][name].delete_one({"_id": ""})
 
 
 def wait_until_answering(server: EmbeddedServer) -> None:

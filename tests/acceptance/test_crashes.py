@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from tests.sidecar.running import Client, Sidecar, running_sidecar
-from tests.stores_fixtures import running_server, wait_until_answering
+from tests.stores_fixtures import durable_server, wait_until_answering
 
 
 async def test_what_was_acknowledged_survives_kill_9(
@@ -75,7 +75,7 @@ async def test_a_store_that_goes_away_and_comes_back(
     tmp_path: Path, http: aiohttp.ClientSession
 ) -> None:
     with (
-        running_server(tmp_path / "mongo", "--sync-on-commit") as server,
+        durable_server(tmp_path / "mongo") as server,
         running_sidecar(tmp_path, "node1", server.uri) as one,
     ):
         client = Client(http)

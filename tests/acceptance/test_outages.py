@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from tests.sidecar.running import Client, Sidecar, running_sidecar, wait_until
-from tests.stores_fixtures import running_server, wait_until_answering
+from tests.stores_fixtures import durable_server, wait_until_answering
 
 SPEC = {"sessions": {"onOutage": "Buffer"}}
 USERS = 8
@@ -93,7 +93,7 @@ async def test_no_request_fails_while_the_store_is_away_and_nothing_is_lost(
     tmp_path: Path, http: aiohttp.ClientSession
 ) -> None:
     with (
-        running_server(tmp_path / "mongo", "--sync-on-commit") as server,
+        durable_server(tmp_path / "mongo") as server,
         running_sidecar(tmp_path, "node1", server.uri, spec=SPEC) as one,
     ):
         users = [User(http, one) for _ in range(USERS)]
@@ -134,7 +134,7 @@ async def test_with_a_file_kill_9_of_the_sidecar_loses_nothing(
     journal = tmp_path / "journal"
     journal.mkdir()
     told = {"MOORLINE_JOURNAL": str(journal)}
-    with running_server(tmp_path / "mongo", "--sync-on-commit") as server:
+    with durable_server(tmp_path / "mongo") as server:
         with running_sidecar(tmp_path, "node1", server.uri, spec=SPEC, environment=told) as one:
             users = [User(http, one) for _ in range(USERS)]
             for user in users:
@@ -168,7 +168,7 @@ async def test_a_full_disk_is_told_in_a_sentence_and_reads_go_on(
     journal.mkdir()
     told = {"MOORLINE_JOURNAL": str(journal)}
     with (
-        running_server(tmp_path / "mongo", "--sync-on-commit") as server,
+        durable_server(tmp_path / "mongo") as server,
         running_sidecar(tmp_path, "node1", server.uri, spec=SPEC, environment=told) as one,
     ):
         client = Client(http)
@@ -206,7 +206,7 @@ async def test_sigterm_in_an_outage_leaves_the_journal_for_the_next_start(
     journal.mkdir()
     told = {"MOORLINE_JOURNAL": str(journal), "MOORLINE_SHUTDOWN_SECONDS": "4"}
     spec = {"sessions": {"onOutage": "Buffer", "save": {"mode": mode}}}
-    with running_server(tmp_path / "mongo", "--sync-on-commit") as server:
+    with durable_server(tmp_path / "mongo") as server:
         with running_sidecar(tmp_path, "node1", server.uri, spec=spec, environment=told) as one:
             user = User(http, one)
             await user.begin()

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+import aiohttp
 from msgspec import structs
 
 from tests.faults.history import Disturbance
@@ -73,9 +74,14 @@ class Faulting:
             await self._follow(planned, started, report)
         finally:
             keeping.cancel()
+
+    async def heal(self, http: aiohttp.ClientSession) -> None:
+        """Wait until all serve; one that ended in the last fault is started again."""
+        await self._store.start()
         for worker in self._workers:
             if worker.pid is None:
                 self.start(worker)
+            await worker.until_ready(http)
 
     async def _keep_alive(self) -> None:
         """Start again what ended by itself, as one does that cannot open a file at its start."""
@@ -177,7 +183,7 @@ class Faulting:
         if is_sprung and fault in ON_STORE:
             await asyncio.sleep(seconds)
             await self._store.start()
-        if worker.pid is None:
+        if fault not in ON_STORE and worker.pid is None:
             await self._restart(worker, seconds)
         return is_sprung
 

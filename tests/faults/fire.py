@@ -162,7 +162,7 @@ class Fire:
             stack.callback(watching.cancel)
             await self._start(faulting, workers, http)
             if await self._burns_to_the_end(town, faulting):
-                await self._end(town, store)
+                await self._end(town, faulting)
                 await self._stop(workers)
             self.outcome.faults = faulting.done
         return self.outcome
@@ -234,11 +234,10 @@ class Fire:
             if self._past:
                 await lives.revisit(town, town.chance.choice(self._past))
 
-    async def _end(self, town: Town, store: Store) -> None:
+    async def _end(self, town: Town, faulting: Faulting) -> None:
         """Look at every session that is still known, when all is mended."""
-        await store.start()
+        await faulting.heal(town.http)
         for worker in town.workers:
-            await worker.until_ready(town.http)
             await _until_saved(town.http, worker)
         self._report(f"healed; looking once more at {len(self._past)} sessions")
         while self._past:

@@ -25,6 +25,7 @@ from moorline_sidecar.stores.mongodb_client import Connection
 from moorline_sidecar.stores.uri_source import UriSource
 
 from tests.faults.link import Link
+from tests.stores_fixtures import make_tables
 
 DATABASE: Final = "sessions"
 COLLECTION: Final = "sessions"
@@ -74,6 +75,8 @@ class Worker:
 
     def start(self, steps: Sequence[tuple[float, float]]) -> None:
         """Start a new life, on a node whose clock is off by these steps."""
+        # Two of them would serve in turn, and one would live on unseen.
+        self.kill()
         self.life += 1
         asked = json.dumps({"steps": list(steps), "mutation": self._mutation})
         command = [sys.executable, "-m", "tests.faults.skewed_sidecar", asked]
@@ -176,6 +179,7 @@ async def running_store(folder: Path) -> AsyncIterator[Store]:
     store = Store(folder)
     try:
         await store.start()
+        await asyncio.to_thread(make_tables, store.server.uri, DATABASE, COLLECTION)
         await _make_indexes(store.server.uri)
         yield store
     finally:

@@ -44,6 +44,9 @@ METHODS: Final[dict[Kind, tuple[str, str]]] = {
     Kind.RENEW: ("POST", "/renew"),
     Kind.END: ("DELETE", ""),
 }
+UNREPEATED: Final = frozenset({"POST", "PATCH"})
+"""The methods of which the client sends no request twice when its connection breaks."""
+
 _stories = itertools.count(1)
 
 
@@ -119,7 +122,8 @@ class Town(Struct):
                 text = await answer.read()
                 received = now_ms()
         except aiohttp.ClientConnectorError:
-            return None
+            # What may be repeated may have been sent before, on a connection that broke then.
+            return None if method in UNREPEATED else Reply(0, sent, now_ms(), {}, None)
         except (aiohttp.ClientError, TimeoutError):
             return Reply(0, sent, now_ms(), {}, None)
         return Reply(answer.status, sent, received, answer.headers, json.loads(text or b"null"))

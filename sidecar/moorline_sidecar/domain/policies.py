@@ -148,7 +148,8 @@ def is_urgent(times: Times, period_ms: int) -> bool:
     """Whether an access must be stored before it is answered.
 
     True when the stored life is so nearly over that another worker could end the session before the
-    next bulk write, and when no access may wait (`touchPeriod: 0s`).
+    next bulk write, and when no access may wait (`touchPeriod: 0s`). Who accessed it before grants
+    no slack, so that what a bulk write may take has to fit in as well.
     """
     if times.own_accessed <= times.stored_accessed:
         return False
@@ -156,7 +157,8 @@ def is_urgent(times: Times, period_ms: int) -> bool:
         return True
     if times.stored_expiry is None or times.own_expiry == times.stored_expiry:
         return False
-    return times.stored_expiry - times.own_accessed < 2 * period_ms
+    room_ms = max(period_ms, SLACK_OVER_TOUCH_PERIOD_MS)
+    return times.stored_expiry - times.own_accessed < period_ms + room_ms
 
 
 class CopyFacts(Struct, frozen=True):

@@ -167,6 +167,9 @@ async def _store(configuration: Configuration) -> AsyncIterator[SessionStore]:
             uri = SecretText(server.uri)
         store = open_store(configuration.backend, uri, configuration.cluster)
         stack.push_async_callback(_close, store)
+        if configuration.is_dev:
+            # Before there are sessions: SecantusDB may stand still where both come at once.
+            await store.prepare()
         yield store
 
 

@@ -16,6 +16,7 @@ from pymongo.server_description import ServerDescription
 from moorline_sidecar.errors import ConfigurationError
 from moorline_sidecar.stores.mongodb_errors import SentWrites
 from moorline_sidecar.stores.mongodb_replies import StreamReplies
+from moorline_sidecar.stores.mongodb_waiting import mend_waiting
 from moorline_sidecar.stores.uri_source import UriMissing, UriSource
 
 Client: TypeAlias = AsyncMongoClient[dict[str, Any]]
@@ -68,6 +69,7 @@ def open_client(uri: str) -> Client:
 
 
 def _client(uri: str) -> Client:
+    mend_waiting()
     return AsyncMongoClient(
         uri,
         appname="moorline-sidecar",

@@ -18,6 +18,8 @@ def accessed_at(now: int) -> Times:
         pytest.param(accessed_at(T0 + 1), MINUTE, False, id="much life is stored"),
         pytest.param(accessed_at(EXPIRY - 2 * MINUTE), MINUTE, False, id="two periods left"),
         pytest.param(accessed_at(EXPIRY - 2 * MINUTE + 1), MINUTE, True, id="less than two left"),
+        pytest.param(accessed_at(EXPIRY - 6_000), 1_000, False, id="short period-time to write"),
+        pytest.param(accessed_at(EXPIRY - 5_999), 1_000, True, id="short period-too little"),
         pytest.param(accessed_at(EXPIRY - 1), MINUTE, True, id="nothing left"),
         pytest.param(accessed_at(EXPIRY + 1), MINUTE, True, id="stored life is over"),
         pytest.param(accessed_at(T0 + 1), 0, True, id="each access is written"),

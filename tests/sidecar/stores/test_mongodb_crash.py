@@ -9,7 +9,7 @@ from moorline_sidecar.stores.base import Outcome, SessionStore
 
 from tests.contract.backends import mongo_store
 from tests.contract.sessions import a_session, with_attributes
-from tests.stores_fixtures import GIVES_UP_CONNECTIONS, running_server, wait_until_answering
+from tests.stores_fixtures import GIVES_UP_CONNECTIONS, durable_server, wait_until_answering
 
 pytestmark = GIVES_UP_CONNECTIONS
 
@@ -34,8 +34,7 @@ async def write_until_it_fails(store: SessionStore, sessions: list[Session]) -> 
 async def test_what_was_acknowledged_survives_a_crash_and_nothing_is_half_written(
     tmp_path: Path,
 ) -> None:
-    # As MongoDB does for a majority; else it keeps the last writes to itself for a moment.
-    with running_server(tmp_path, "--sync-on-commit") as server:
+    with durable_server(tmp_path) as server:
         store = mongo_store(server.uri, "sessions")
         await store.prepare()
         sessions = [a_session(key, contexts={"/": {"last": 0}}) for key in KEYS]
