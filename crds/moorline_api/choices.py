@@ -72,7 +72,7 @@ class OnOutage(Choice):
     """What becomes of changes while the backend is out of reach."""
 
     REFUSE = "Refuse", "Users see errors where they change something, until it is back."
-    BUFFER = "Buffer", "Changes wait in memory, and are lost if the sidecar dies before it is back."
+    BUFFER = "Buffer", "Changes wait in the pod, and are lost if that is deleted before it is back."
 
 
 class WhenReached(Choice):

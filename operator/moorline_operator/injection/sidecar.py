@@ -13,7 +13,13 @@ from moorline_operator import naming
 from moorline_operator.cluster import Cluster
 from moorline_operator.container import image_of, restricted, variables_of
 from moorline_operator.injection.offer import SOCKET, SOCKET_VOLUME, TOKEN_FILE
-from moorline_operator.injection.volumes import FOLDERS, volumes_of
+from moorline_operator.injection.volumes import (
+    FOLDERS,
+    JOURNAL_FOLDER,
+    JOURNAL_VOLUME,
+    has_journal,
+    volumes_of,
+)
 from moorline_operator.settings import InjectionSettings
 
 DATA_PORT: Final = "moorline-data"
@@ -21,6 +27,8 @@ OPS_PORT: Final = "moorline-ops"
 
 GRACE_SECONDS: Final = 30
 """Kubernetes' own default of `terminationGracePeriodSeconds`."""
+
+_WRITTEN: Final = frozenset({SOCKET_VOLUME, JOURNAL_VOLUME})
 
 _SPARE_SECONDS: Final = 2
 """The kubelet kills what still runs so long after the grace period: Python needs some to end."""
@@ -97,6 +105,8 @@ def _environment(cluster: Cluster, shutdown_seconds: int) -> list[dict[str, Any]
         values["MOORLINE_TOKEN_FILE"] = TOKEN_FILE
     if sidecar.socket:
         values["MOORLINE_SOCKET"] = SOCKET
+    if has_journal(cluster):
+        values["MOORLINE_JOURNAL"] = JOURNAL_FOLDER
     return facts + [{"name": name, "value": value} for name, value in values.items()]
 
 
@@ -125,4 +135,4 @@ def _probes(port: int) -> dict[str, Any]:
 
 def _mount(volume: str) -> dict[str, Any]:
     mount: dict[str, Any] = {"name": volume, "mountPath": FOLDERS[volume]}
-    return mount if volume == SOCKET_VOLUME else {**mount, "readOnly": True}
+    return mount if volume in _WRITTEN else {**mount, "readOnly": True}

@@ -2,6 +2,8 @@
 
 from typing import Any, Final
 
+from moorline_api import OnOutage
+
 from moorline_operator import container
 from moorline_operator.cluster import Cluster
 from moorline_operator.container import (
@@ -19,6 +21,8 @@ from moorline_operator.injection.offer import (
 )
 
 NO_ACCOUNT_VOLUME: Final = "moorline-no-account"
+JOURNAL_VOLUME: Final = "moorline-journal"
+JOURNAL_FOLDER: Final = "/var/lib/moorline"
 
 FOLDERS: Final = {
     CONFIG_VOLUME: CONFIG_FOLDER,
@@ -27,6 +31,7 @@ FOLDERS: Final = {
     NO_ACCOUNT_VOLUME: "/var/run/secrets/kubernetes.io/serviceaccount",
     TOKEN_VOLUME: TOKEN_FOLDER,
     SOCKET_VOLUME: SOCKET_FOLDER,
+    JOURNAL_VOLUME: JOURNAL_FOLDER,
 }
 """Where the sidecar has each of its volumes, by the names of these."""
 
@@ -45,7 +50,16 @@ def volumes_of(cluster: Cluster) -> list[dict[str, Any]]:
         volumes.append({"name": TOKEN_VOLUME, "secret": token})
     if sidecar.socket:
         volumes.append(_memory(SOCKET_VOLUME))
+    if has_journal(cluster):
+        # On the disk: memory would count as the sidecar's, and be lost with the node. Without a
+        # limit: the kubelet evicts a pod that exceeds one; the journal is bounded by itself.
+        volumes.append({"name": JOURNAL_VOLUME, "emptyDir": {}})
     return volumes
+
+
+def has_journal(cluster: Cluster) -> bool:
+    """Whether what is changed in an outage is to survive the sidecar's process."""
+    return cluster.spec.sessions.on_outage is OnOutage.BUFFER
 
 
 def _memory(name: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ MONGODB = {**BACKEND, "mongodb": {"connectionSecretRef": {"name": "other"}}}
         pytest.param({"sidecar": {"traceRatio": 0.5}}, id="read only at the start"),
         pytest.param({"backend": MONGODB}, id="secret"),
         pytest.param({"cache": {"mode": "Disabled"}}, id="cache mode"),
+        pytest.param({"sessions": {"onOutage": "Buffer"}}, id="a folder for the journal"),
     ],
 )
 def test_what_needs_a_restart_changes_the_fingerprint(spec: dict[str, Any]) -> None:

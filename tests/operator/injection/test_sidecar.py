@@ -171,3 +171,18 @@ def test_only_the_sidecar_can_write_where_the_socket_is() -> None:
         is_sidecar = container["name"] == naming.CONTAINER
         assert mount.get("readOnly", False) is not is_sidecar
         assert env_of(container)["MOORLINE_SOCKET"] == "/run/moorline/moorline.sock"
+
+
+def test_what_is_changed_in_an_outage_outlives_the_container() -> None:
+    pod = inject(a_pod(), a_cluster(sessions={"onOutage": "Buffer"}), SETTINGS)
+    folder = env_of(sidecar_in(pod))["MOORLINE_JOURNAL"]
+    mount = next(one for one in sidecar_in(pod)["volumeMounts"] if one["mountPath"] == folder)
+    assert not mount.get("readOnly", False)
+    assert volumes_of(pod)[mount["name"]] == {"name": mount["name"], "emptyDir": {}}
+    assert mount["name"] not in mounts_of(pod["spec"]["containers"][0]).values()
+
+
+def test_without_buffer_there_is_no_volume_for_it() -> None:
+    pod = injected()
+    assert "MOORLINE_JOURNAL" not in env_of(sidecar_in(pod))
+    assert "moorline-journal" not in volumes_of(pod)
