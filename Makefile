@@ -73,6 +73,10 @@ test-quick: $(READY) ## the tests alone, ended by the first failure: make test-q
 chaos: $(READY) ## sidecars, a store and users under fire: make chaos ARGS="--seconds 600 --users 200"
 	@exec $(BIN)/python -m tests.faults.chaos $(ARGS)
 
+.PHONY: soak
+soak: $(READY) ## an hour of users without faults, to see what grows: make soak ARGS="--minutes 10"
+	@exec $(BIN)/python -m tests.faults.soak $(ARGS)
+
 .PHONY: lint
 lint: $(READY) ## lint and types, nothing else
 	$(BIN)/ruff check $(CODE)

@@ -55,6 +55,9 @@ class Setting(Struct, frozen=True, kw_only=True):
     on_outage: OnOutage = OnOutage.REFUSE
     max_age_seconds: int = 25
     steps_max: int = 30
+    cache_sessions: int = 10_000
+    is_calm: bool = False
+    """Without faults."""
     mutation: str = ""
     """What is wrong with the sidecars' build; the run ends when that is found."""
 
@@ -70,7 +73,11 @@ class Setting(Struct, frozen=True, kw_only=True):
                 "renewGrace": f"{GRACE_SECONDS}s",
                 "onOutage": self.on_outage.value,
             },
-            "cache": {"staleness": self.staleness.value, "maxTrust": f"{MAX_TRUST_SECONDS}s"},
+            "cache": {
+                "staleness": self.staleness.value,
+                "maxTrust": f"{MAX_TRUST_SECONDS}s",
+                "maxSessions": self.cache_sessions,
+            },
             "scavenge": {"delay": "2s", "period": "3s", "gracePeriod": "4s"},
             "sidecar": {"logLevel": "info"},
         }
@@ -109,7 +116,8 @@ class Outcome(Struct):
         for call in story.calls:
             self.operations[call.kind.value] += 1
             self.answers[str(call.status or "none")] += 1
-            self.sources[call.source] += bool(call.source)
+            if call.source:
+                self.sources[call.source] += 1
             self.repeated += call.name in names
             names |= {call.name} - {""}
 
@@ -129,6 +137,8 @@ class Fire:
         self._past: deque[Browser] = deque()
         self._is_found = False
         self.outcome = Outcome()
+        self.workers: list[Worker] = []
+        """Those that serve by now."""
         self.history = folder / "history.json"
         """The stories with violations, written at each."""
 
@@ -161,6 +171,7 @@ class Fire:
             watching = asyncio.create_task(self._watch_stalls())
             stack.callback(watching.cancel)
             await self._start(faulting, workers, http)
+            self.workers = workers
             if await self._burns_to_the_end(town, faulting):
                 await self._end(town, faulting)
                 await self._stop(workers)
@@ -200,9 +211,9 @@ class Fire:
 
     async def _burn(self, town: Town, faulting: Faulting) -> None:
         setting = self._setting
-        planned = plan(setting.seed, setting.seconds, setting.sidecars)
-        if setting.mutation:
-            planned = []  # No excuse is needed to find it.
+        # No excuse is needed to find a mutation.
+        is_calm = setting.is_calm or bool(setting.mutation)
+        planned = [] if is_calm else plan(setting.seed, setting.seconds, setting.sidecars)
         async with asyncio.TaskGroup() as tasks:
             for _ in range(setting.users):
                 tasks.create_task(lives.live(town, self._done))

@@ -347,6 +347,13 @@ PROCESS: Final = (
         series=_one("descriptors"),
     ),
     Instrument(
+        name="process.asyncio.tasks",
+        unit="{task}",
+        kind=Kind.GAUGE,
+        description="Tasks of the event loop; more and more of them are a leak.",
+        series=_one("tasks"),
+    ),
+    Instrument(
         name="process.uptime",
         unit="s",
         kind=Kind.GAUGE,

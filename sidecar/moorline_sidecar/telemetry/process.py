@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +23,8 @@ def process_values() -> Mapping[str, float]:
         "cpu_system": times.system,
         "uptime": time.monotonic() - _STARTED,
     }
+    with suppress(RuntimeError):  # Nobody runs an event loop.
+        values["tasks"] = len(asyncio.all_tasks())
     try:
         resident_pages = int(_STATM.read_text(encoding="ascii").split()[1])
         values["memory_bytes"] = resident_pages * os.sysconf("SC_PAGE_SIZE")
