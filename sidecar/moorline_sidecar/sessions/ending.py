@@ -99,6 +99,7 @@ class Ending:
 
         Raises:
             SessionEnded: it has expired. While the store is away this worker's word holds.
+            StoreUnavailable: the store, which is there, could not be asked in time.
         """
         for _ in range(DECISIONS_MAX):
             if not isinstance(entry.record, Session) or not self._core.is_over(entry, hint):
@@ -110,7 +111,10 @@ class Ending:
             try:
                 outcome = await self._expire_once(entry)
                 fresh = await self._finding.fetch(entry.key)
-            except StoreError:
+            except StoreError as error:
+                if not self._core.availability.is_down and not self._is_past_deadline(entry):
+                    # The store is slow, and knows of accesses that this worker has not heard of.
+                    raise StoreUnavailable(str(error)) from error
                 entry.is_over_locally = True
                 raise SessionEnded(Reason.EXPIRED) from None
             if outcome is Outcome.APPLIED:

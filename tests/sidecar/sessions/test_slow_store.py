@@ -8,13 +8,20 @@ from moorline_sidecar.domain.ids import hashed_key
 from moorline_sidecar.errors import OutcomeUnknown, StoreUnavailable
 
 from tests.sidecar.sessions.faults import Operation, answer_lost
-from tests.sidecar.sessions.workers import VIRTUAL_TIME, Worker, cluster, cut, until
+from tests.sidecar.sessions.workers import MINUTE, VIRTUAL_TIME, Worker, cluster, cut, until
 
 pytestmark = VIRTUAL_TIME
+
+IDLE = 30 * MINUTE
 
 
 async def hanging(_operation: Operation) -> None:
     await asyncio.Event().wait()
+
+
+async def selection_took_too_long(_operation: Operation) -> None:
+    await asyncio.sleep(2)
+    raise StoreUnavailable
 
 
 async def keep_changing(worker: Worker, session_id: str) -> None:
@@ -73,6 +80,23 @@ async def test_a_copy_is_not_served_unmarked_when_the_question_about_it_took_too
         with pytest.raises(StoreUnavailable):
             await a.get(asked)
         assert not a.core.availability.is_down
+        others.cancel()
+
+
+async def test_a_session_that_may_be_used_elsewhere_is_not_called_expired_by_a_slow_store() -> None:
+    async with cluster() as two, asyncio.TaskGroup() as tasks:
+        a, b = two.workers
+        session_id = await a.new()
+        two.clock.skip(IDLE - 1)
+        await b.get(session_id)
+        two.clock.skip(1)
+        others = tasks.create_task(keep_changing(a, await a.new()))
+        await asyncio.sleep(0.1)
+        a.link.plan("write", selection_took_too_long, key=hashed_key(session_id))
+        with pytest.raises(StoreUnavailable):
+            await a.patch(session_id, set={"n": 1})
+        assert not a.core.availability.is_down
+        await a.get(session_id)
         others.cancel()
 
 
