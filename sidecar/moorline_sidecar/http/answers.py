@@ -26,7 +26,7 @@ class Answers:
 
     def __init__(self, sessions: Sessions) -> None:
         self._availability = sessions.core.availability
-        self._ends = sessions.core.journal.ends
+        self._keeps_end = sessions.core.keeps_end
         self.renderer = Renderer(sessions.policy.worker)
 
     def read(self, served: Served, session_id: str, asking: Asking, more: bytes = b"") -> Response:
@@ -86,7 +86,7 @@ class Answers:
 
     def gone(self, more: bytes = b"", *, key: str = "") -> Response:
         """204 for a session that is over; marked while its end is kept here alone."""
-        if key in self._ends:
+        if self._keeps_end(key):
             more += b"Moorline-Unsaved: true\r\n"
         return self._marked(Response(204, b"Cache-Control: no-store\r\n" + more))
 

@@ -215,6 +215,16 @@ class Core:
         if entry is not None:
             self._lose_unsaved(entry)
 
+    def keeps_end(self, key: str) -> bool:
+        """Whether the end of a session, or of what it was renewed to, is yet to be stored."""
+        ends = self.journal.ends
+        following: str | None = key if ends else None
+        while following is not None and following not in ends:
+            entry = self.l1.peek(following)
+            record = None if entry is None else entry.record
+            following = record.renewed_to if isinstance(record, Tombstone) else None
+        return following is not None
+
     def defer(self, entry: Entry, asked: Asked, record: Session) -> None:
         """Serve a change from here that is to be saved later."""
         entry.unsaved = compacted([*entry.unsaved, asked])

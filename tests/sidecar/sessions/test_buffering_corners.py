@@ -60,10 +60,14 @@ async def test_an_end_in_the_outage_reaches_what_the_session_was_renewed_to() ->
         a.evict(new)
         await cut(a)
         assert await a.delete(old)
+        # Whoever ended it by its old id is told that nobody else knows yet.
+        assert a.core.keeps_end(a.key_of(old))
+        assert not a.core.keeps_end(a.key_of(await a.new()))
         with pytest.raises(SessionEnded):
             await a.get(new)
         await back(a)
         await until(lambda: not a.core.journal.ends)
+        assert not a.core.keeps_end(a.key_of(old))
         with pytest.raises(SessionEnded):
             await b.get(new)
 
