@@ -77,6 +77,10 @@ chaos: $(READY) ## sidecars, a store and users under fire: make chaos ARGS="--se
 soak: $(READY) ## an hour of users without faults, to see what grows: make soak ARGS="--minutes 10"
 	@exec $(BIN)/python -m tests.faults.soak $(ARGS)
 
+.PHONY: promises
+promises: $(READY) ## coherence and outages in numbers: make promises ARGS="reads|outage|logouts"
+	@exec $(BIN)/python -m tests.faults.promises $(ARGS)
+
 .PHONY: lint
 lint: $(READY) ## lint and types, nothing else
 	$(BIN)/ruff check $(CODE)
