@@ -180,7 +180,8 @@ class Buffering:
 
     async def _keep(self, entry: Entry, asked: Sequence[Asked]) -> None:
         core, key = self._core, entry.key
-        assert isinstance(entry.stored, Session)  # noqa: S101 alive
+        # The change stream may have told of its end while the answer to a write was waited for.
+        live_session(entry)
         # It comes first, also for the process that finds the file.
         await self._keep_pending(entry)
         for ask in asked:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from moorline_api import OnOutage
 from moorline_sidecar.domain.session import Session
-from moorline_sidecar.errors import SessionEnded, StoreRefused, StoreUnavailable
+from moorline_sidecar.errors import OutcomeUnknown, SessionEnded, StoreRefused, StoreUnavailable
 
 from tests.sidecar.sessions.faults import Operation, answer_lost, refused, unavailable
 from tests.sidecar.sessions.workers import (
@@ -70,6 +70,24 @@ async def test_an_end_in_the_outage_reaches_what_the_session_was_renewed_to() ->
         assert not a.core.keeps_end(a.key_of(old))
         with pytest.raises(SessionEnded):
             await b.get(new)
+
+
+async def test_a_change_in_doubt_of_a_session_that_is_known_to_have_ended_is_answered_so() -> None:
+    async with cluster(on_outage=BUFFER) as two:
+        a, b = two.workers
+        session_id = await a.new(n=1)
+
+        async def ended_elsewhere(_operation: Operation) -> None:
+            await b.delete(session_id)
+            with pytest.raises(SessionEnded):
+                await a.refresh(a.key_of(session_id))
+            a.link.is_cut = True
+            raise OutcomeUnknown
+
+        a.link.plan("write", ended_elsewhere)
+        with pytest.raises(SessionEnded):
+            await a.patch(session_id, set={"n": 2})
+        assert not a.core.journal.keys
 
 
 async def test_an_end_that_the_server_refuses_keeps_nobody_from_the_store() -> None:
