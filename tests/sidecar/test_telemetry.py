@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import json
 import logging
@@ -10,7 +11,6 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 from typing import Any
 
-import msgspec
 import pytest
 import structlog
 from moorline_sidecar.sessions.counters import Counters
@@ -213,7 +213,7 @@ def test_every_counter_of_the_sessions_layer_is_shown() -> None:
     shown = {key for instrument in SESSIONS for key in instrument.series}
     # Mean, maximum and deviation of lifetimes cannot be added up over workers.
     statistics = {"ended_lifetimes", "lifetime_max_ms", "lifetime_mean_ms", "lifetime_squares"}
-    assert set(msgspec.structs.asdict(Counters())) - statistics <= shown
+    assert set(dataclasses.asdict(Counters())) - statistics <= shown
 
 
 async def test_no_metric_is_in_two_tables() -> None:

@@ -2,7 +2,7 @@ from collections.abc import Awaitable
 
 import pytest
 from moorline_sidecar.http.messages import Request, Response
-from moorline_sidecar.http.traced import Traced
+from moorline_sidecar.http.traced import Traced, traced
 from moorline_sidecar.telemetry.spans import Span
 
 ID = "A" * 32
@@ -57,16 +57,16 @@ def request(path: str, **headers: bytes) -> Request:
 )
 async def test_a_span_has_the_route_and_never_the_path(path: str, route: str) -> None:
     spans = Spans()
-    traced = Traced(Application(HIT), spans.sample)
-    assert traced.handle(request(path, traceparent=b"x")) is HIT
+    application = Traced(Application(HIT), spans.sample)
+    assert application.handle(request(path, traceparent=b"x")) is HIT
     assert spans.told == [("GET", route, 200, "hit")]
 
 
 async def test_a_span_ends_with_the_answer() -> None:
     spans = Spans()
     answer = Response(503)
-    traced = Traced(Application(answer, is_awaitable=True), spans.sample)
-    pending = traced.handle(request("/v1/session", traceparent=b"x"))
+    application = Traced(Application(answer, is_awaitable=True), spans.sample)
+    pending = application.handle(request("/v1/session", traceparent=b"x"))
     assert not isinstance(pending, Response)
     assert not spans.told
     assert await pending is answer
@@ -75,8 +75,20 @@ async def test_a_span_ends_with_the_answer() -> None:
 
 async def test_what_is_not_sampled_is_handed_through() -> None:
     spans = Spans()
-    traced = Traced(Application(HIT), spans.sample)
-    assert traced.handle(request("/v1/session")) is HIT
-    assert traced.screen(Request(b"TRACE", b"/", b"", {})) is HIT
-    assert traced.screen(request("/")) is None
+    application = Traced(Application(HIT), spans.sample)
+    assert application.handle(request("/v1/session")) is HIT
+    assert application.screen(Request(b"TRACE", b"/", b"", {})) is HIT
+    assert application.screen(request("/")) is None
     assert not spans.told
+
+
+@pytest.mark.parametrize(("framed", "told"), [(b"200", 1), (None, 0)], ids=["a hit", "no answer"])
+def test_a_hit_that_needs_no_parsing_leaves_a_span_if_it_is_sampled(
+    framed: bytes | None, told: int
+) -> None:
+    spans = Spans()
+
+    assert traced(lambda _: framed, lambda _: spans)(b"GET") is framed
+    assert spans.told == told * [("GET", "/v1/sessions/{id}", 200, "hit")]
+    assert traced(lambda _: framed, spans.sample)(b"GET") is framed
+    assert len(spans.told) == told

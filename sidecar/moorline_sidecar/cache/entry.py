@@ -23,7 +23,8 @@ class Entry:
     have such, or being saved just now (`sending`). `confirmed_at` is the monotonic millisecond at
     which the store surely held `stored` as its newest; `floor` is the lowest version that is
     acceptable, by what the change stream has told until `floor_at`. `bodies` are the encoded
-    answers by context, dropped with every new record.
+    answers by context, dropped with every new record. `name` is what the L1 finds it by beside its
+    key, empty where nobody has asked so.
     An entry with unsaved changes must not be evicted.
     """
 
@@ -38,6 +39,7 @@ class Entry:
         "is_in_main",
         "is_over_locally",
         "key",
+        "name",
         "record",
         "sending",
         "size",
@@ -61,6 +63,7 @@ class Entry:
         self.frequency = 0
         self.is_in_main = False
         self.is_over_locally = False
+        self.name = b""
         self.unsaved: list[Asked] = []
         self.sending: list[Asked] = []
         self.unsaved_bytes = 0

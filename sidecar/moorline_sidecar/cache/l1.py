@@ -38,6 +38,9 @@ class L1:
         self.high_water = 0
         self.added = 0
         self._entries: dict[str, Entry] = {}
+        self._named: dict[bytes, Entry] = {}
+        self.named = self._named.get
+        """The entry of a name; not counted as a use."""
         # A dict finds its first key past all that were deleted before: evicting many entries from
         # the front of one, for a smaller bound, takes quadratic time.
         self._small: OrderedDict[str, Entry] = OrderedDict()
@@ -61,6 +64,12 @@ class L1:
     def peek(self, key: str) -> Entry | None:
         """The entry, without counting."""
         return self._entries.get(key)
+
+    def name(self, entry: Entry, name: bytes) -> None:
+        """Let `named` find an entry of this L1, as long as it is there; it has one name."""
+        self._named.pop(entry.name, None)
+        entry.name = name
+        self._named[name] = entry
 
     def put(self, entry: Entry) -> None:
         """Add or replace the entry of its key, then evict what is over the bounds."""
@@ -99,6 +108,7 @@ class L1:
         if entry is not None:
             self._leave_queue(entry)
             self.bytes -= entry.size
+            self._named.pop(entry.name, None)
         return entry
 
     def evict(self) -> None:

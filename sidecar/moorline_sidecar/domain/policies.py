@@ -5,6 +5,7 @@ Times are milliseconds. The rules, in words, are in docs/sessions.md.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from moorline_api import (
@@ -100,7 +101,8 @@ def expiry_of(accessed: int, max_idle_ms: int, deadline: int | None) -> int | No
     return idle_end if deadline is None else min(idle_end, deadline)
 
 
-class Times(Struct, gc=False):
+@dataclass(slots=True)
+class Times:
     """The times of a copy: this worker's own, and what it last knew to be stored.
 
     Mutable, because every hit moves them; the copy and the queue of unwritten times share one.
@@ -114,6 +116,10 @@ class Times(Struct, gc=False):
     deadline: int | None
     max_idle_ms: int
     own_last_accessed: int = 0
+    calm_until: int = 0
+    """Until then an access only moves the own times: see `calm_until`. 0 where nobody has looked.
+
+    Whoever moves the stored times, `max_idle_ms` or `is_queued` sets it to 0."""
     is_queued: bool = False
     is_in_flight: bool = False
 
@@ -157,8 +163,28 @@ def is_urgent(times: Times, period_ms: int) -> bool:
         return True
     if times.stored_expiry is None or times.own_expiry == times.stored_expiry:
         return False
-    room_ms = max(period_ms, SLACK_OVER_TOUCH_PERIOD_MS)
-    return times.stored_expiry - times.own_accessed < period_ms + room_ms
+    return times.stored_expiry - times.own_accessed < _written_within(period_ms)
+
+
+def _written_within(period_ms: int) -> int:
+    """For so long an access may stay unwritten: until its bulk write begins, and ends."""
+    return period_ms + max(period_ms, SLACK_OVER_TOUCH_PERIOD_MS)
+
+
+def calm_until(times: Times, period_ms: int) -> int:
+    """Until when accesses to a session whose times wait to be written need no other decision.
+
+    Before that it is not expired, no access is urgent, and no deadline cuts its life short. Only
+    for times that `is_urgent` has just denied: it is right as long as accesses alone move them.
+    """
+    if times.own_expiry is None:
+        return 0
+    until = times.own_expiry
+    if times.stored_expiry is not None:
+        until = min(until, times.stored_expiry - _written_within(period_ms))
+    if times.deadline is not None:
+        until = min(until, times.deadline - times.max_idle_ms)
+    return until if times.max_idle_ms else 0
 
 
 class CopyFacts(Struct, frozen=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import heapq
 import os
 from collections.abc import Mapping, Sequence
@@ -73,7 +74,7 @@ class Administration:
         core.counters.forget_lifetimes()
         core.l1.high_water = len(core.l1)
         self._added_before = core.l1.added
-        self._before = structs.replace(core.counters)
+        self._before = dataclasses.replace(core.counters)
 
     async def scavenge(self, *, everywhere: bool) -> ScavengeResult:
         done = await self._sessions.housekeeping.scavenge(everywhere=everywhere)
@@ -118,7 +119,7 @@ class Administration:
         return {
             **({} if age_ms is None else {"stream_age_ms": age_ms}),
             "stream_is_live": core.coverage.is_live(now),
-            **structs.asdict(core.counters),
+            **dataclasses.asdict(core.counters),
             "cached_sessions": len(core.l1),
             "cached_bytes": core.l1.bytes,
             "unsaved": self._sessions.unsaved,
@@ -150,5 +151,5 @@ def _worker(member: Member) -> Worker:
 
 def _since(counters: Counters, before: Counters) -> Counters:
     """What was counted since the last reset; metrics go on from the start."""
-    now, then = structs.asdict(counters), structs.asdict(before)
+    now, then = dataclasses.asdict(counters), dataclasses.asdict(before)
     return Counters(**{name: now[name] - then[name] for name in now})

@@ -23,9 +23,11 @@ from moorline_sidecar.http.asking import Asking, context_of, is_json
 from moorline_sidecar.http.by_cookie import ByCookie
 from moorline_sidecar.http.by_principal import ByPrincipal
 from moorline_sidecar.http.gate import Gate
+from moorline_sidecar.http.limits import Limits
 from moorline_sidecar.http.messages import Request, Response
 from moorline_sidecar.http.problems import problem
 from moorline_sidecar.http.refusals import refusal_of
+from moorline_sidecar.http.shortcut import Shortcut
 from moorline_sidecar.http.targets import (
     ROUTES,
     NamedSession,
@@ -58,8 +60,14 @@ class Api:
     """Implements `messages.Application` on the sessions of this worker."""
 
     def __init__(
-        self, sessions: Sessions, by_cookie: ByCookie, gate: Gate, default_context: str = "/"
+        self,
+        sessions: Sessions,
+        by_cookie: ByCookie,
+        gate: Gate,
+        default_context: str = "/",
+        limits: Limits | None = None,
     ) -> None:
+        self.shortcut = Shortcut(sessions, gate, default_context, limits or Limits())
         self._sessions = sessions
         self._by_cookie = by_cookie
         self._by_principal = ByPrincipal(sessions)
@@ -71,6 +79,7 @@ class Api:
         """Answer requests that come from now on by these; those under way are not touched."""
         self._by_cookie = by_cookie
         self._default_context = default_context
+        self.shortcut.follow(default_context)
 
     def screen(self, head: Request) -> Response | None:
         """The refusal that the head alone deserves."""

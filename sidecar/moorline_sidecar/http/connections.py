@@ -12,9 +12,9 @@ from moorline_sidecar.http.answering import Answerer
 from moorline_sidecar.http.deadlines import Deadline, Waiting
 from moorline_sidecar.http.heads import Refused
 from moorline_sidecar.http.limits import Limits, Traffic
-from moorline_sidecar.http.messages import Application
+from moorline_sidecar.http.messages import Application, Quick, never
 from moorline_sidecar.http.problems import problem
-from moorline_sidecar.http.reading import Phase, RequestReader, slice_bytes
+from moorline_sidecar.http.reading import IDLE, Phase, RequestReader, slice_bytes
 from moorline_sidecar.http.roster import Roster
 from moorline_sidecar.http.sending import Outbox
 
@@ -36,8 +36,14 @@ class Connection(asyncio.Protocol):
     _transport: asyncio.Transport
 
     def __init__(
-        self, application: Application, limits: Limits, traffic: Traffic, roster: Roster
+        self,
+        application: Application,
+        quick: Quick,
+        limits: Limits,
+        traffic: Traffic,
+        roster: Roster,
     ) -> None:
+        self._quick = quick
         self._limits = limits
         self._traffic = traffic
         self._roster = roster
@@ -65,21 +71,24 @@ class Connection(asyncio.Protocol):
             self._go_on()
 
     def data_received(self, data: bytes) -> None:
-        self._traffic.bytes_received += len(data)
-        if self._answerer.is_ending:
-            self._discard(len(data))
-        elif self._unread or len(data) > self._slice_bytes:
-            self._unread = memoryview(bytes(self._unread) + data)
+        traffic, answerer = self._traffic, self._answerer
+        traffic.bytes_received += len(data)
+        if self._reader.phase is not IDLE or answerer.is_held or answerer.is_ending:
+            self._read(data)
+            return
+        try:
+            answer = self._quick(data)
+        except Exception as error:  # noqa: BLE001 - the outermost layer
+            self._stop(error)
             self._go_on()
-        else:
-            try:
-                self._feed(data)
-            except Exception as error:  # noqa: BLE001 - the outermost layer
-                self._stop(error)
-            self._outbox.flush()
-            answerer = self._answerer
-            if answerer.is_held or answerer.is_ending:
-                self._go_on()
+            return
+        if answer is None:
+            self._read(data)
+            return
+        self._reader.serial += 1
+        traffic.answers[2] += 1
+        traffic.bytes_sent += len(answer)
+        self._transport.write(answer)
 
     def eof_received(self) -> bool:
         """Keep the transport open as long as there is something to answer."""
@@ -122,6 +131,7 @@ class Connection(asyncio.Protocol):
         self._reader.limits = limits
 
     def retire(self) -> None:
+        self._quick = never
         self._reader.announce_last()
         if self._is_busy():
             self._answerer.is_ending = True
@@ -133,6 +143,22 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
 
     # One step after the other.
+
+    def _read(self, data: bytes) -> None:
+        answerer = self._answerer
+        if answerer.is_ending:
+            self._discard(len(data))
+        elif self._unread or len(data) > self._slice_bytes:
+            self._unread = memoryview(bytes(self._unread) + data)
+            self._go_on()
+        else:
+            try:
+                self._feed(data)
+            except Exception as error:  # noqa: BLE001 - the outermost layer
+                self._stop(error)
+            self._outbox.flush()
+            if answerer.is_held or answerer.is_ending:
+                self._go_on()
 
     def _go_on(self) -> None:
         """Answer what waits, read what has come, and part if that was all."""

@@ -34,16 +34,23 @@ class Gate:
     """
 
     def __init__(
-        self, hosts: Iterable[str] = (), token: Callable[[], bytes | None] = lambda: None
+        self, hosts: Iterable[str] = (), token: Callable[[], bytes | None] | None = None
     ) -> None:
         self._hosts = frozenset(_bracketed(host).lower().encode() for host in hosts if host)
-        self._token = token
+        self._token = token or _no_token
+        self.is_guarded = token is not None
+        """Whether a token may be required."""
         self._accepted: set[bytes] = set()
 
     @property
     def remembered_hosts(self) -> int:
         """How many spellings of accepted hosts are kept, so that they are parsed only once."""
         return len(self._accepted)
+
+    def wants_token(self, headers: Mapping[bytes, bytes]) -> bool:
+        """Whether a request that passed once is now refused for its token."""
+        token = self._token()
+        return token is not None and not _bears(headers.get(b"authorization", b""), token)
 
     def refusal(self, headers: Mapping[bytes, bytes]) -> Response | None:
         """The 403 or 401 for a request with these headers (names in lower case); None to go on."""
@@ -59,10 +66,7 @@ class Gate:
                 "not-for-browsers",
                 "The Host header must be localhost, a loopback address or the host of --listen.",
             )
-        token = self._token()
-        if token is None:
-            return None
-        return None if _bears(headers.get(b"authorization", b""), token) else _token_required()
+        return _token_required() if self.wants_token(headers) else None
 
     def _accepts(self, host: bytes) -> bool:
         match = _HOST.match(host.lower())
@@ -74,6 +78,10 @@ class Gate:
         if len(self._accepted) < _REMEMBERED_HOSTS:
             self._accepted.add(host)
         return True
+
+
+def _no_token() -> bytes | None:
+    return None
 
 
 def _bracketed(host: str) -> str:

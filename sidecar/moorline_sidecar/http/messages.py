@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol, TypeAlias
 
 from msgspec import Struct
 
@@ -32,6 +32,16 @@ class Response(Struct, gc=False):
     status: int
     fields: bytes = b""
     body: bytes = b""
+
+
+Quick: TypeAlias = Callable[[bytes], bytes | None]
+"""Given all that came on a connection that waits for a request: the framed answer, a 200 that
+leaves the connection open; None if it has to be parsed to tell."""
+
+
+def never(_data: bytes) -> bytes | None:
+    """The `Quick` of those who know nothing by its bytes."""
+    return None
 
 
 class Application(Protocol):

@@ -13,14 +13,14 @@ from msgspec import structs
 from moorline_sidecar.http.connections import Connection
 from moorline_sidecar.http.limits import Limits, Traffic
 from moorline_sidecar.http.listening import BACKLOG, UnixSocket, allow_descriptors
-from moorline_sidecar.http.messages import Application
+from moorline_sidecar.http.messages import Application, Quick, never
 from moorline_sidecar.http.roster import Roster
 
 
 class DataPlane:
     """Serves `application` from `start` to `close`, which is also how `async with` ends.
 
-    `clock` returns seconds that never go back.
+    `clock` returns seconds that never go back. What `quick` answers `application` never sees.
     """
 
     def __init__(
@@ -28,9 +28,11 @@ class DataPlane:
         application: Application,
         limits: Limits | None = None,
         clock: Callable[[], float] = time.monotonic,
+        quick: Quick = never,
     ) -> None:
         self.traffic = Traffic()
         self._application = application
+        self._quick = quick
         self._limits = limits or Limits()
         self._clock = clock
         self._roster = Roster()
@@ -114,7 +116,7 @@ class DataPlane:
                 self._next_sweep.cancel()
 
     def _connection(self) -> Connection:
-        return Connection(self._application, self._limits, self.traffic, self._roster)
+        return Connection(self._application, self._quick, self._limits, self.traffic, self._roster)
 
     def _sweep_again(self) -> None:
         loop = asyncio.get_running_loop()

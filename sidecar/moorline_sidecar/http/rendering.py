@@ -11,23 +11,34 @@ from msgspec import Struct
 
 from moorline_sidecar.cache.entry import Entry
 from moorline_sidecar.domain.ids import Hint
+from moorline_sidecar.domain.policies import Times
 from moorline_sidecar.domain.session import Json, Session
+from moorline_sidecar.http.framing import STATUS_LINES, length_and_end
 from moorline_sidecar.http.instants import instant
 from moorline_sidecar.http.messages import Response
 from moorline_sidecar.http.tags import entity_tag
 from moorline_sidecar.sessions.finding import Source
 
+_OK = STATUS_LINES[200]
 _JSON = b"Content-Type: application/json\r\n"
 _NO_STORE = b"Cache-Control: no-store\r\n"
+_BEFORE_LAST = b'","lastAccessed":"'
+_BEFORE_EXPIRY = b'","expires":"'
+_TIMES_BYTES = len(_BEFORE_LAST + _BEFORE_EXPIRY) + 3 * len(instant(0))
 _encode = msgspec.json.Encoder().encode
 
 
 class Body(Struct, frozen=True, gc=False):
-    """A session's JSON around its times, and the fields of an answer from the L1."""
+    """The answer to a hit on a session that expires: all that does not change between two of them.
 
-    head: bytes
+    `start` is status line, fields up to `fields_end`, framing, and from `json_start` on the JSON
+    before its first time; `tail` is what follows the last one.
+    """
+
+    start: bytes
     tail: bytes
-    hit_fields: bytes
+    fields_end: int
+    json_start: int
 
 
 class Facts(Struct, frozen=True, gc=False):
@@ -46,6 +57,21 @@ class Facts(Struct, frozen=True, gc=False):
     more: bytes = b""
 
 
+def hit(body: Body, times: Times) -> bytes:
+    """The whole answer to a hit on a session that expires, framed."""
+    return b"".join(
+        (
+            body.start,
+            instant(times.own_accessed),
+            _BEFORE_LAST,
+            instant(times.own_last_accessed),
+            _BEFORE_EXPIRY,
+            instant(times.own_expiry or 0),
+            body.tail,
+        )
+    )
+
+
 class Renderer:
     """Answers of one worker."""
 
@@ -62,7 +88,7 @@ class Renderer:
         body = self._body(entry, facts)
         is_plain = facts.source is Source.HIT and not facts.was_renewed and not facts.at_least
         if is_plain and not facts.is_degraded and not facts.more:
-            fields = body.hit_fields
+            fields = body.start[len(_OK) : body.fields_end]
         else:
             fields = _JSON + self.fields(entry, facts)
         return Response(status, fields, self._joined(entry, body))
@@ -115,31 +141,36 @@ class Renderer:
     def _encoded(self, entry: Entry, facts: Facts) -> Body:
         session = entry.record
         assert isinstance(session, Session)  # noqa: S101 tombstones are answered with a problem
-        head = b'{"id":%b,"worker":%b,"context":%b,"version":%d,"new":%b,"created":"%b",' % (
-            _encode(facts.session_id),
-            self._worker_json,
-            _encode(facts.context),
-            session.version,
-            b"true" if facts.is_new else b"false",
-            instant(session.created),
+        head = (
+            b'{"id":%b,"worker":%b,"context":%b,"version":%d,"new":%b,"created":"%b","accessed":"'
+            % (
+                _encode(facts.session_id),
+                self._worker_json,
+                _encode(facts.context),
+                session.version,
+                b"true" if facts.is_new else b"false",
+                instant(session.created),
+            )
         )
-        tail = b',"maxIdleSeconds":%b,"principal":%b,"attributes":%b}' % (
+        tail = b'","maxIdleSeconds":%b,"principal":%b,"attributes":%b}' % (
             _encode(_seconds(session.max_idle_ms)),
             _encode(session.principal),
             _encode(session.contexts.get(facts.context, {})),
         )
         hit = Facts(facts.session_id, facts.context, Source.HIT)
-        return Body(head, tail, _JSON + self.fields(entry, hit))
+        fields = _OK + _JSON + self.fields(entry, hit)
+        start = fields + length_and_end(len(head) + _TIMES_BYTES + len(tail))
+        return Body(start + head, tail, len(fields), len(start))
 
     def _joined(self, entry: Entry, body: Body) -> bytes:
         times = entry.times
         expiry = times.own_expiry
-        return b'%b"accessed":"%b","lastAccessed":"%b","expires":%b%b' % (
-            body.head,
+        return b'%b%b","lastAccessed":"%b","expires":%b%b' % (
+            body.start[body.json_start :],
             instant(times.own_accessed),
             instant(times.own_last_accessed),
-            b"null" if expiry is None else b'"%b"' % instant(expiry),
-            body.tail,
+            b"null" if expiry is None else b'"' + instant(expiry),
+            body.tail[1:] if expiry is None else body.tail,
         )
 
 

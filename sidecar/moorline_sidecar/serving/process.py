@@ -6,12 +6,13 @@ import asyncio
 import importlib.metadata
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 import structlog
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from moorline_sidecar.config import (
     Address,
@@ -31,7 +32,7 @@ from moorline_sidecar.http.limits import Limits, Traffic
 from moorline_sidecar.http.operations import operations_application
 from moorline_sidecar.http.protocol import DataPlane
 from moorline_sidecar.http.site import Site
-from moorline_sidecar.http.traced import Traced
+from moorline_sidecar.http.traced import Traced, traced
 from moorline_sidecar.serving.following import body_bytes, follow
 from moorline_sidecar.serving.starting import bound, first_configuration
 from moorline_sidecar.sessions.journal import Journal
@@ -186,6 +187,7 @@ def _api(configuration: Configuration, sessions: Sessions) -> Api:
         ByCookie(sessions, Cookies(configuration.cookies)),
         _gate(configuration, configuration.listen.host),
         configuration.default_context,
+        _limits(configuration),
     )
 
 
@@ -194,8 +196,9 @@ async def _data_plane(
     configuration: Configuration, api: Api, observation: Observation
 ) -> AsyncIterator[DataPlane]:
     traces = observation.sample is not never
-    limits = _limits(configuration)
-    async with DataPlane(Traced(api, observation.sample) if traces else api, limits) as plane:
+    application = Traced(api, observation.sample) if traces else api
+    quick = traced(api.shortcut.answer, observation.sample) if traces else api.shortcut.answer
+    async with DataPlane(application, _limits(configuration), quick=quick) as plane:
         unix = None if configuration.socket is None else Path(configuration.socket)
         if unix is not None:
             unix.parent.mkdir(parents=True, exist_ok=True)
@@ -238,6 +241,6 @@ def _observation(configuration: Configuration, version: str) -> Observation:
 
 def _readings(traffic: Traffic) -> Mapping[str, float]:
     """What the metrics of the data plane show, under the keys of `telemetry.instruments`."""
-    counts = structs.asdict(traffic)
+    counts = asdict(traffic)
     answers = counts.pop("answers")
     return counts | {f"answers_{digit}xx": answers[digit] for digit in range(1, len(answers))}

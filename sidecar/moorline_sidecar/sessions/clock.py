@@ -9,6 +9,9 @@ from typing import Protocol
 class Clock(Protocol):
     """Both times in whole milliseconds."""
 
+    offset: int
+    """What `now` is ahead of `monotonic`."""
+
     def now(self) -> int:
         """The store's time since 1970; steps of the node's clock do not move it."""
 
@@ -26,31 +29,31 @@ class StoreClock:
     """
 
     def __init__(self) -> None:
-        self._offset = time.time_ns() // 1_000_000 - self.monotonic()
+        self.offset = time.time_ns() // 1_000_000 - self.monotonic()
 
     def monotonic(self) -> int:
         return time.monotonic_ns() // 1_000_000
 
     def now(self) -> int:
-        return time.monotonic_ns() // 1_000_000 + self._offset
+        return time.monotonic_ns() // 1_000_000 + self.offset
 
     def learn(self, store_now: int, asked_at: int, answered_at: int) -> None:
         # Half the round trip is the best guess of when the clock was read (Cristian 1989). An
         # offset that is possible within the round trip is kept: time shall not jitter.
-        if store_now - answered_at <= self._offset <= store_now - asked_at:
+        if store_now - answered_at <= self.offset <= store_now - asked_at:
             return
-        self._offset = store_now - (asked_at + answered_at) // 2
+        self.offset = store_now - (asked_at + answered_at) // 2
 
 
 class ManualClock:
     """A clock that a test moves."""
 
     def __init__(self, now: int = 1_700_000_000_000) -> None:
-        self._now = now
+        self.offset = now
         self._monotonic = 0
 
     def now(self) -> int:
-        return self._now
+        return self._monotonic + self.offset
 
     def monotonic(self) -> int:
         return self._monotonic
@@ -59,5 +62,4 @@ class ManualClock:
         """Nothing: a test says what time it is."""
 
     def advance(self, milliseconds: int) -> None:
-        self._now += milliseconds
         self._monotonic += milliseconds

@@ -262,6 +262,7 @@ class Core:
 
 def merge_times(times: Times, stored: Session | Mark) -> None:
     """Take in what the store holds; the own access stays if it is newer."""
+    times.calm_until = 0
     times.stored_accessed = stored.accessed
     times.stored_expiry = stored.expiry
     times.stored_node = stored.last_node

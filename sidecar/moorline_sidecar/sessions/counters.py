@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
-from msgspec import Struct
 
-
-class Counters(Struct, kw_only=True):
+@dataclass(slots=True, kw_only=True)
+class Counters:
     """Sums since the start; of lifetimes since the last reset. Times are milliseconds."""
 
     created: int = 0

@@ -25,11 +25,14 @@ BEYOND_ALL: Final = 1 << 63
 
 
 class Coverage:
-    """Kept by `watching`; asked at each read, so that nothing here awaits or searches."""
+    """Kept by `watching`; asked at each read, so that nothing here awaits or searches.
+
+    Covered is, before `until`, what was confirmed after `since`.
+    """
 
     def __init__(self) -> None:
-        self._since = 0
-        self._until = 0
+        self.since = 0
+        self.until = 0
         self._complete_until: int | None = None
         self._floors: OrderedDict[str, tuple[int, int]] = OrderedDict()
         self._forgotten_at = -1
@@ -37,10 +40,10 @@ class Coverage:
     def covers(self, confirmed_at: int, now: int) -> bool:
         """Whether a copy, confirmed then, is the newest version but for the last 3 s."""
         # Not equal: within one millisecond nobody knows which came first.
-        return now < self._until and confirmed_at > self._since
+        return now < self.until and confirmed_at > self.since
 
     def is_live(self, now: int) -> bool:
-        return now < self._until
+        return now < self.until
 
     def age_ms(self, now: int) -> int | None:
         """How long ago everything was known; None where no stream has shown that yet."""
@@ -49,16 +52,16 @@ class Coverage:
     def begin(self, now: int) -> None:
         """A stream has begun that tells nothing of what was before: no copy is confirmed by it."""
         self.stop()
-        self._since = now
+        self.since = now
 
     def extend(self, complete_until: int) -> None:
         """All that was acknowledged before this moment has been told."""
         self._complete_until = complete_until
-        self._until = complete_until + LIVE_MS
+        self.until = complete_until + LIVE_MS
 
     def stop(self) -> None:
         """There is no stream, or a gap in what it told."""
-        self._until = 0
+        self.until = 0
         self._complete_until = None
 
     def note(self, key: str, floor: int, heard_at: int) -> None:

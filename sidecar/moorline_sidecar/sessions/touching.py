@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 
 from moorline_sidecar.cache.entry import Entry
-from moorline_sidecar.domain.policies import Times, expiry_of, is_urgent, touch_period
+from moorline_sidecar.domain.policies import Times, calm_until, expiry_of, is_urgent, touch_period
 from moorline_sidecar.domain.session import Mark, Session
 from moorline_sidecar.errors import OutcomeUnknown, StoreError, StoreUnavailable
 from moorline_sidecar.sessions.core import Core, merge_times
@@ -42,20 +42,24 @@ class Touching:
 
     def access(self, entry: Entry) -> bool:
         """Count an access to a live entry; true if its times must be written before the answer."""
-        core = self._core
+        clock = self._core.clock
+        return self.access_at(entry, clock.now(), clock.monotonic())
+
+    def access_at(self, entry: Entry, now: int, monotonic: int) -> bool:
+        """The same, where somebody has looked at the clock already."""
         times = entry.times
-        now = core.clock.now()
         if now > times.own_accessed:
             times.own_last_accessed = times.own_accessed
             times.own_accessed = now
             times.own_expiry = expiry_of(now, times.max_idle_ms, times.deadline)
-        entry.used_at = core.clock.monotonic()
-        period = touch_period(core.policy, times.max_idle_ms)
+        entry.used_at = monotonic
+        period = touch_period(self._core.policy, times.max_idle_ms)
         if is_urgent(times, period):
             return True
         is_waiting = times.is_queued or times.is_in_flight
         if not is_waiting and times.own_accessed > times.stored_accessed:
             self._queue(entry.key, times, max(0, times.stored_accessed + period - now))
+        times.calm_until = calm_until(times, period) if times.is_queued else 0
         return False
 
     async def write_now(self, entry: Entry) -> bool:
@@ -119,6 +123,7 @@ class Touching:
             if times is None or not times.is_queued:
                 continue
             times.is_queued = False
+            times.calm_until = 0
             if times.own_accessed > times.stored_accessed:
                 batch.append((key, times))
             else:  # A change has written it meanwhile.
@@ -190,6 +195,7 @@ class Touching:
         times = times if times is not None else entry.times if entry is not None else None
         if times is not None:
             times.is_queued = False
+            times.calm_until = 0
             merge_times(times, mark)
             if times.own_accessed > mark.accessed:
                 # Accessed again meanwhile, or not written because `maxIdle` had changed elsewhere.

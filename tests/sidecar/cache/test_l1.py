@@ -260,3 +260,15 @@ def test_smaller_bounds_hold_at_once_but_for_what_is_unsaved() -> None:
     assert len(cache) == 10
     cache.resize(10, 1)
     assert list(cache) == [unsaved]
+
+
+def test_an_entry_is_found_by_its_last_name_as_long_as_it_is_there() -> None:
+    l1 = filled(L1(10, ROOMY), "a", "b")
+    entry = l1.peek("a")
+    assert entry is not None
+
+    l1.name(entry, b"first")
+    l1.name(entry, b"second")
+    assert (l1.named(b"first"), l1.named(b"second")) == (None, entry)
+    l1.put(an_entry("a"))
+    assert l1.named(b"second") is None

@@ -1,5 +1,8 @@
 """Policies and times for tests, with every field that a test does not care about filled in."""
 
+import dataclasses
+from typing import Any
+
 from moorline_sidecar.domain.policies import Policy, Times
 from msgspec import structs
 
@@ -17,7 +20,7 @@ def a_policy(**fields: object) -> Policy:
     return structs.replace(Policy(worker=HERE), **fields)
 
 
-def some_times(**fields: object) -> Times:
+def some_times(**fields: Any) -> Times:  # noqa: ANN401 as `replace` takes them
     """Of a session of half an hour that this worker has just created."""
     created = Times(
         own_accessed=T0,
@@ -28,4 +31,4 @@ def some_times(**fields: object) -> Times:
         deadline=None,
         max_idle_ms=IDLE,
     )
-    return structs.replace(created, **fields)
+    return dataclasses.replace(created, **fields)

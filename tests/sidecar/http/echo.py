@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Final
@@ -119,7 +120,7 @@ async def serving(
     plane = DataPlane(
         application or Echo(),
         msgspec.convert(limits, Limits),
-        **({"clock": clock} if clock else {}),
+        clock=clock or time.monotonic,
     )
     async with plane:
         await plane.start(tcp=[("127.0.0.1", 0)])

@@ -1,3 +1,4 @@
+import dataclasses
 import statistics
 
 import pytest
@@ -18,7 +19,7 @@ def counted(lifetimes_ms: list[int]) -> Counters:
 def test_all_counters_begin_at_zero() -> None:
     counters = Counters()
 
-    assert {getattr(counters, name) for name in counters.__struct_fields__} == {0}
+    assert set(dataclasses.astuple(counters)) == {0}
     assert counters.lifetime_stddev_ms == 0
 
 

@@ -54,9 +54,10 @@ class LoopClock:
         self._loop = asyncio.get_running_loop()
         self._start = self._loop.time()
         self._skipped_ms = 0
+        self.offset = T0
 
     def now(self) -> int:
-        return T0 + self.monotonic()
+        return self.monotonic() + self.offset
 
     def monotonic(self) -> int:
         return round((self._loop.time() - self._start) * 1000) + self._skipped_ms
