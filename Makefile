@@ -81,6 +81,10 @@ soak: $(READY) ## an hour of users without faults, to see what grows: make soak 
 promises: $(READY) ## coherence and outages in numbers: make promises ARGS="reads|outage|logouts"
 	@exec $(BIN)/python -m tests.faults.promises $(ARGS)
 
+.PHONY: bench
+bench: $(READY) ## what performance is promised of, beside its peers: make bench ARGS=--quick
+	@exec $(BIN)/python -m bench $(ARGS)
+
 .PHONY: lint
 lint: $(READY) ## lint and types, nothing else
 	$(BIN)/ruff check $(CODE)

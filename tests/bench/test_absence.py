@@ -1,0 +1,28 @@
+import pytest
+
+from bench.__main__ import absence_of
+from bench.errors import BenchError, ToolMissing
+from bench.results import Absence
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        pytest.param(
+            ToolMissing("wrk", "wrk"),
+            Absence(
+                "g", "wrk is not installed; on Debian and Ubuntu: apt install wrk", is_for_tool=True
+            ),
+            id="a missing program",
+        ),
+        pytest.param(BenchError("a sentence"), Absence("g", "a sentence"), id="expected"),
+        pytest.param(
+            ExceptionGroup("", [ExceptionGroup("", [BenchError("inner")])]),
+            Absence("g", "inner"),
+            id="in a group",
+        ),
+        pytest.param(KeyError("name"), Absence("g", "KeyError: 'name'"), id="unexpected"),
+    ],
+)
+def test_what_was_not_measured_says_why(error: Exception, expected: Absence) -> None:
+    assert absence_of("g", error) == expected

@@ -1,0 +1,105 @@
+import socket
+from pathlib import Path
+
+import pytest
+
+from bench.clients.connection import Connection, WrongAnswer
+from bench.errors import BenchError
+from bench.load import Work, work_of_redis, work_of_wrk
+from bench.shots import Shot, hint_header, read_shots, write_shots
+
+ID = "a" * 32
+BODY = b'{"id":"%s"}' % ID.encode()
+SHOT = Shot(f"/v1/sessions/{ID}", len(BODY), ID, hint_header("1.node1"))
+CHANGE = Shot("/v1/sessions/x", 0, None, ("Cookie: a=b; c=d", "X: y"), "PATCH", '{"set": {"ä": 1}}')
+
+
+def told(broken: int, refused: int, requests: int = 100) -> str:
+    return f"Running\nresult\t{requests}\t2000000\t150\t900\t{broken}\t{refused}\t500 oh\n"
+
+
+def test_what_wrk_printed_is_read() -> None:
+    assert work_of_wrk(told(0, 0)) == Work(100, 2.0, 150.0, 900.0)
+
+
+@pytest.mark.parametrize(
+    ("output", "why"),
+    [
+        pytest.param(told(0, 1), "1 wrong answers", id="a wrong answer"),
+        pytest.param(told(1, 0), "1 broken connections", id="a broken connection"),
+        pytest.param(told(0, 0, 0), "no answer at all", id="nothing answered"),
+        pytest.param("unable to connect", "no result", id="no result"),
+    ],
+)
+def test_a_single_wrong_answer_fails_the_row(output: str, why: str) -> None:
+    with pytest.raises(BenchError, match=why):
+        work_of_wrk(output)
+
+
+def test_what_redis_benchmark_printed_is_read() -> None:
+    head = '"test","rps","avg_latency_ms","min_latency_ms","p50_latency_ms","p99_latency_ms"'
+    output = f'{head}\n"GET","50000","0.2","0.1","0.15","0.4"\n'
+
+    assert work_of_redis(output, 100_000) == Work(100_000, 2.0, 150.0, 400.0)
+
+
+def test_requests_are_read_from_the_file_as_they_were_written(tmp_path: Path) -> None:
+    file = write_shots(tmp_path / "shots.tsv", [SHOT, CHANGE])
+
+    assert read_shots(file) == [SHOT, CHANGE]
+
+
+def test_a_request_goes_over_the_wire_with_its_length_in_bytes() -> None:
+    head, _, body = CHANGE.request().partition(b"\r\n\r\n")
+
+    assert body == '{"set": {"ä": 1}}'.encode()
+    assert b"\r\nContent-Length: 18" in head
+    assert b"\r\nCookie: a=b; c=d\r\n" in head
+
+
+def answer(status: int, body: bytes) -> bytes:
+    return b"HTTP/1.1 %d Some\r\ncontent-length: %d\r\n\r\n%s" % (status, len(body), body)
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> tuple[Connection, socket.socket]:
+    path = str(tmp_path / "bench.sock")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        connection = Connection(path, 200)
+        return connection, listener.accept()[0]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        pytest.param(answer(404, BODY), id="another status"),
+        pytest.param(answer(200, BODY.replace(b"a", b"b")), id="another session"),
+        pytest.param(answer(200, BODY + b" "), id="another length"),
+        pytest.param(answer(200, b""), id="nothing"),
+    ],
+)
+def test_a_client_refuses_a_wrong_answer(
+    pair: tuple[Connection, socket.socket], wrong: bytes
+) -> None:
+    connection, server = pair
+    with connection.socket, server:
+        connection.send(SHOT, SHOT.request())
+        server.sendall(wrong)
+
+        with pytest.raises(WrongAnswer):
+            connection.receive()
+
+
+def test_a_client_waits_for_the_whole_answer(pair: tuple[Connection, socket.socket]) -> None:
+    connection, server = pair
+    with connection.socket, server:
+        connection.send(SHOT, SHOT.request())
+        assert server.recv(1_000) == SHOT.request()
+
+        whole = answer(200, BODY)
+        for part, is_whole in ((whole[:20], False), (whole[20:-3], False), (whole[-3:], True)):
+            server.sendall(part)
+            assert connection.receive() is is_whole
+        assert not connection.is_busy
