@@ -39,8 +39,8 @@ run: $(READY) ## serve sessions from an embedded store, ready for curl
 	@exec $(BIN)/moorline-sidecar serve --dev $(ARGS)
 
 .PHONY: demo
-demo: $(READY) ## two sidecars, a small web shop, and a worker killed in the middle
-	@exec $(BIN)/python -m e2e.app.demo $(ARGS)
+demo: $(READY) ## a web shop on two sidecars, one killed in the middle: make demo STORE=postgresql
+	@exec $(BIN)/python -m e2e.app.demo $(if $(STORE),--store $(STORE)) $(ARGS)
 
 # $(call stage,NAME,COMMAND): says what runs, and what it was that failed.
 define stage

@@ -21,6 +21,11 @@ class LossyLink:
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
         self._port = 0
+        self._is_stalled = False
+
+    @property
+    def port(self) -> int:
+        return self._port
 
     @property
     def uri(self) -> str:
@@ -30,10 +35,19 @@ class LossyLink:
     def lose_answer_to(self, command: str) -> None:
         """Break the next connection that carries this command, once the server has answered it."""
         # A command's name is the first key of its BSON document.
-        self._losing = command.encode() + b"\0"
+        self.lose_answer_after(command.encode() + b"\0")
+
+    def lose_answer_after(self, content: bytes) -> None:
+        """The same for what holds these bytes."""
+        self._losing = content
+
+    def stall(self) -> None:
+        """Keep everything to itself from now on, until it is closed."""
+        self._is_stalled = True
 
     async def open(self) -> None:
         """Listen, on the same port as before."""
+        self._is_stalled = False
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", self._port)
         self._port = self._server.sockets[0].getsockname()[1]
 
@@ -74,6 +88,8 @@ class LossyLink:
             if self._losing is not None and self._losing in chunk:
                 self._losing = None
                 is_lost.set()
+            if self._is_stalled:
+                await asyncio.Event().wait()
             writer.write(chunk)
             await writer.drain()
         raise ConnectionResetError

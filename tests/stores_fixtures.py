@@ -14,6 +14,8 @@ import pytest
 from moorline_sidecar.stores.embedded import POLL_SECONDS, START_SECONDS, EmbeddedServer
 from pymongo import MongoClient
 
+from e2e.app.databases import Database, MariaDBServer, NotInstalled, PostgreSQLServer, running
+
 _collections = itertools.count()
 
 GIVES_UP_CONNECTIONS = [
@@ -88,3 +90,28 @@ def mongo_uri(mongo_server: EmbeddedServer) -> str:
 def mongo_collection() -> str:
     """The name of a collection that no other test uses, in whatever database."""
     return f"sessions{next(_collections)}"
+
+
+@contextmanager
+def running_database(kind: type[Database], *options: str) -> Iterator[Database]:
+    """A relational server; the test is skipped, by name, where it is not installed."""
+    try:
+        with running(kind, *options) as server:
+            yield server
+    except NotInstalled as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Database]:
+    """The server that all tests share, each with a table of its own."""
+    # A crash of the machine is none of the tests.
+    with running_database(PostgreSQLServer, "fsync=off", "max_connections=200") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[Database]:
+    """The same."""
+    with running_database(MariaDBServer, "--innodb-flush-log-at-trx-commit=2") as server:
+        yield server

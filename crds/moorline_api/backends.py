@@ -2,17 +2,18 @@
 
 from typing import Annotated
 
-from msgspec import Meta
+from msgspec import Meta, field
 
 from moorline_api.base import Model, SecretKeyRef
 from moorline_api.choices import BackendType, L2Type
 from moorline_api.scalars import (
     CollectionName,
+    ColumnName,
     DatabaseName,
     FilePath,
     ServerAddress,
-    SqlName,
     StoreName,
+    TableName,
     WriteConcern,
 )
 
@@ -21,7 +22,14 @@ _CONNECTION = Meta(
     "sidecar takes its URI from its own environment, as outside Kubernetes."
 )
 _TABLE = Meta(
-    description="The table of the sessions, made by `check`. One SessionCluster, one table."
+    description="The table of the sessions, made by `check`; beside it are `<table>_attributes` "
+    "and `<table>_workers`. One SessionCluster, one table. Immutable: sessions would be left "
+    "behind."
+)
+_COLUMNS = Meta(
+    description="Other names for columns, by their usual ones, as `accessed: accessTime`, where a "
+    "convention asks for it. Immutable.",
+    max_length=32,
 )
 _SERVERS = Meta(
     description="The servers as host:port, at least one.",
@@ -40,6 +48,7 @@ class MongoDBSpec(Model, frozen=True, kw_only=True):
     ] = "sessions"
     collection: Annotated[
         CollectionName,
+        ColumnName,
         Meta(
             description="The collection, for this SessionCluster alone. Immutable. Empty, the "
             "default, means the name of the SessionCluster, so that two do not share one by "
@@ -60,14 +69,16 @@ class PostgreSQLSpec(Model, frozen=True, kw_only=True):
     """PostgreSQL."""
 
     connection_secret_ref: Annotated[SecretKeyRef | None, _CONNECTION] = None
-    table: Annotated[SqlName, _TABLE] = "moorline_sessions"
+    table: Annotated[TableName, _TABLE] = "moorline_sessions"
+    columns: Annotated[dict[str, ColumnName], _COLUMNS] = field(default_factory=dict)
 
 
 class MySQLSpec(Model, frozen=True, kw_only=True):
     """MySQL and MariaDB."""
 
     connection_secret_ref: Annotated[SecretKeyRef | None, _CONNECTION] = None
-    table: Annotated[SqlName, _TABLE] = "moorline_sessions"
+    table: Annotated[TableName, _TABLE] = "moorline_sessions"
+    columns: Annotated[dict[str, ColumnName], _COLUMNS] = field(default_factory=dict)
 
 
 class SQLiteSpec(Model, frozen=True, kw_only=True):
@@ -76,7 +87,8 @@ class SQLiteSpec(Model, frozen=True, kw_only=True):
     path: Annotated[
         FilePath, Meta(description="The database file, on a volume that outlives the pod.")
     ] = "/var/lib/moorline/sessions.db"
-    table: Annotated[SqlName, _TABLE] = "moorline_sessions"
+    table: Annotated[TableName, _TABLE] = "moorline_sessions"
+    columns: Annotated[dict[str, ColumnName], _COLUMNS] = field(default_factory=dict)
 
 
 class RedisSpec(Model, frozen=True, kw_only=True):

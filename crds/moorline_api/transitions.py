@@ -36,21 +36,29 @@ def transition_violations(
     )
 
 
-def _same(field: str, message: str) -> Transition:
+def _same(field: str, message: str, member: str = "mongodb") -> Transition:
     def holds(old: SessionClusterSpec, new: SessionClusterSpec) -> bool:
-        before, after = old.backend.mongodb, new.backend.mongodb
+        before, after = getattr(old.backend, member), getattr(new.backend, member)
         if before is None or after is None:
             return True
         return bool(getattr(before, field) == getattr(after, field))
 
     return Transition(
-        scope="spec.backend.mongodb",
-        path=f"spec.backend.mongodb.{field}",
+        scope=f"spec.backend.{member}",
+        path=f"spec.backend.{member}.{field}",
         message=message,
         cel=f"self.{field} == oldSelf.{field}",
         holds=holds,
     )
 
+
+_SQL: Final = ("postgresql", "mysql", "sqlite")
+_SQL_FIELDS: Final = {
+    "table": "the table stays as it is, for the sessions are there: keep it, or make a new "
+    "SessionCluster",
+    "columns": "the columns keep their names, for the sessions are there: keep them, or make a new "
+    "SessionCluster",
+}
 
 TRANSITIONS: Final[tuple[Transition, ...]] = (
     Transition(
@@ -71,4 +79,5 @@ TRANSITIONS: Final[tuple[Transition, ...]] = (
         "the collection stays as it is, for the sessions are there: keep it, or make a new "
         "SessionCluster",
     ),
+    *(_same(field, message, member) for member in _SQL for field, message in _SQL_FIELDS.items()),
 )

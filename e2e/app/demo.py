@@ -1,6 +1,7 @@
 """Shows why: two workers, a shop behind a round-robin balancer, and a kill -9 in the middle.
 
     make demo
+    make demo STORE=postgresql
 
 Ends with 0 if every promise was kept, with 1 if one was broken, with 3 if it could not start, and
 with 130 if it was stopped.
@@ -8,6 +9,7 @@ with 130 if it was stopped.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import signal
 import sys
@@ -18,11 +20,12 @@ from pathlib import Path
 from typing import Final
 
 from moorline_sidecar.errors import ConfigurationError
-from moorline_sidecar.stores.embedded import embedded_server
 
 from e2e.app.balancer import running_balancer
 from e2e.app.browser import Browser
+from e2e.app.databases import NotInstalled
 from e2e.app.pods import running_pod
+from e2e.app.stores import STORES
 from e2e.app.story import Story, Verdict
 
 NAMES: Final = ("node1", "node2")
@@ -33,23 +36,23 @@ NOT_STARTED: Final = 3
 STOPPED: Final = 130
 
 
-async def show() -> Verdict:
-    """Start everything, play the story, and stop everything, whatever happens.
+async def show(kind: str) -> Verdict:
+    """Start everything on a store of this kind, play the story, and stop everything again.
 
     Raises:
-        ConfigurationError, RuntimeError: something does not start.
+        ConfigurationError, NotInstalled, RuntimeError: something does not start.
     """
     began = time.monotonic()
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="moorline-demo-")))
-        store = await stack.enter_async_context(embedded_server())
+        store = await stack.enter_async_context(STORES[kind](folder))
         pods = {
-            name: await stack.enter_async_context(running_pod(name, store.uri, folder))
+            name: await stack.enter_async_context(running_pod(name, store, folder))
             for name in NAMES
         }
         backends = [pod.shop_url for pod in pods.values()]
         shop_url = await stack.enter_async_context(running_balancer(backends))
-        print(f"a session store, two pods ({', '.join(pods)}) of sidecar and shop, and a balancer")
+        print(f"{store.name}, two pods ({', '.join(pods)}) of sidecar and shop, and a balancer")
         print(f"without affinity at {shop_url}: started in {time.monotonic() - began:.1f} s\n")
         browser = await stack.enter_async_context(Browser(shop_url))
         verdict = await Story(browser, shop_url, pods).play()
@@ -57,21 +60,27 @@ async def show() -> Verdict:
     return verdict
 
 
-async def main() -> int:
+async def main(kind: str) -> int:
     """The exit code; SIGTERM stops it as Ctrl-C does."""
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 - a coroutine runs in one
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     try:
-        verdict = await show()
-    except (ConfigurationError, RuntimeError, OSError) as error:
+        verdict = await show(kind)
+    except (ConfigurationError, NotInstalled, RuntimeError, OSError) as error:
         print(f"the demo cannot start: {error}", file=sys.stderr)
         return NOT_STARTED
     return BROKEN if verdict.broken else KEPT
 
 
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--store", choices=STORES, default="mongodb", help="where sessions are")
+    return parser.parse_args()
+
+
 if __name__ == "__main__":
     try:
-        sys.exit(asyncio.run(main()))
+        sys.exit(asyncio.run(main(_arguments().store)))
     except (KeyboardInterrupt, asyncio.CancelledError):
         sys.exit(STOPPED)

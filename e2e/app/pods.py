@@ -14,12 +14,14 @@ from typing import Final
 
 from msgspec import Struct
 
+from e2e.app.stores import RunningStore
+
 START_SECONDS: Final = 20.0
 STOP_SECONDS: Final = 5.0
 POLL_SECONDS: Final = 0.01
 
 # Cookies that are sent over plain HTTP: there is no TLS on the loopback interface.
-SPEC: Final = {"backend": {"type": "MongoDB", "mongodb": {}}, "cookie": {"secure": False}}
+COOKIE: Final = {"secure": False}
 
 
 class Pod(Struct, frozen=True):
@@ -38,14 +40,15 @@ class Pod(Struct, frozen=True):
 
 
 @asynccontextmanager
-async def running_pod(name: str, store_uri: str, folder: Path) -> AsyncIterator[Pod]:
+async def running_pod(name: str, store: RunningStore, folder: Path) -> AsyncIterator[Pod]:
     """A pod that is ready; its logs are in `folder`.
 
     Raises:
         RuntimeError: one of the two does not start, with the end of its log.
     """
     configuration = folder / "cluster.json"
-    configuration.write_text(json.dumps({"cluster": {"name": "shop"}, "spec": SPEC}))
+    spec = {"backend": store.backend, "cookie": COOKIE}
+    configuration.write_text(json.dumps({"cluster": {"name": "shop"}, "spec": spec}))
     anywhere = "127.0.0.1:0"
     async with AsyncExitStack() as stack:
         sidecar, sidecar_address = await stack.enter_async_context(
@@ -54,7 +57,7 @@ async def running_pod(name: str, store_uri: str, folder: Path) -> AsyncIterator[
                 *("-m", "moorline_sidecar", "serve", "--config", str(configuration)),
                 *("--listen", anywhere, "--health", anywhere, "--ops", anywhere),
                 MOORLINE_WORKER=name,
-                MOORLINE_BACKEND_URI=store_uri,
+                MOORLINE_BACKEND_URI=store.uri,
                 MOORLINE_SHUTDOWN_SECONDS=str(STOP_SECONDS),
             )
         )

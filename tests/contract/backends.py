@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 from typing import Final, TypeAlias
 
 import pytest
@@ -12,6 +13,12 @@ from moorline_sidecar.stores.memory import MemoryStore
 from moorline_sidecar.stores.mongodb import MongoStore
 from moorline_sidecar.stores.mongodb_client import Connection
 from moorline_sidecar.stores.mongodb_writes import Writer
+from moorline_sidecar.stores.sql import SqlStore, sql_store
+from moorline_sidecar.stores.sql_dialects import Dialect
+from moorline_sidecar.stores.sql_engine import FixedSource
+from moorline_sidecar.stores.sql_mysql import MySQL
+from moorline_sidecar.stores.sql_postgresql import PostgreSQL
+from moorline_sidecar.stores.sql_sqlite import SQLite
 from moorline_sidecar.stores.uri_source import UriSource
 
 DATABASE: Final = "moorline_tests"
@@ -55,6 +62,33 @@ def mongodb(*, has_bulk: bool = True) -> Opener:
     return opened
 
 
+def sql(dialect: Dialect, server: str) -> Opener:
+    """`server` is the fixture of the database, or of the folder of the file."""
+
+    @asynccontextmanager
+    async def opened(request: pytest.FixtureRequest) -> AsyncIterator[Connect]:
+        found = request.getfixturevalue(server)
+        uri = str(found / "sessions.db") if isinstance(found, Path) else found.uri
+        table = request.getfixturevalue("mongo_collection")
+        stores: list[SessionStore] = []
+
+        async def connect() -> SessionStore:
+            store = relational_store(dialect, uri, table)
+            stores.append(store)
+            await store.prepare()
+            return store
+
+        yield connect
+        for store in stores:
+            await store.close()
+
+    return opened
+
+
+def relational_store(dialect: Dialect, uri: str, table: str = "sessions") -> SqlStore:
+    return sql_store(dialect, FixedSource(uri), table)
+
+
 def mongo_store(uri: str, collection: str, *, has_bulk: bool = True) -> MongoStore:
     return MongoStore(
         Connection(UriSource(SecretText(uri))),
@@ -68,4 +102,9 @@ BACKENDS: Final[dict[str, Opener]] = {
     "memory": memory,
     "mongodb": mongodb(),
     "mongodb-before-8": mongodb(has_bulk=False),
+    "postgresql": sql(PostgreSQL(), "postgresql"),
+    "mariadb": sql(MySQL(), "mariadb"),
+    "sqlite": sql(SQLite(), "tmp_path"),
 }
+STREAMING: Final = ("memory", "mongodb", "mongodb-before-8")
+"""Those that tell of changes; of the others the suite wants that they say so."""

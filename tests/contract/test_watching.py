@@ -1,11 +1,14 @@
 """A stream tells of every change and end, and where it goes on after a break."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 from moorline_sidecar.domain.session import Reason
+from moorline_sidecar.errors import StreamUnsupported
 from moorline_sidecar.stores.base import Heard, Purge, PurgeKind, Seen, SessionStore, Stream
 
+from tests.contract.backends import BACKENDS, STREAMING, Connect
 from tests.contract.sessions import (
     T0,
     a_touch,
@@ -18,6 +21,12 @@ from tests.contract.sessions import (
 
 SECONDS = 30
 """For what is told at once, on a machine that has much to do."""
+
+
+@pytest.fixture(params=STREAMING)
+async def connect(request: pytest.FixtureRequest) -> AsyncIterator[Connect]:
+    async with BACKENDS[request.param](request) as connect:
+        yield connect
 
 
 async def told(stream: Stream, number: int) -> list[Seen]:
@@ -150,3 +159,14 @@ async def test_more_than_a_reply_holds_is_told_in_several(store: SessionStore) -
             await store.write([with_attributes(session, {"n": 1}) for session in batch])
         seen = await told(stream, 450)
         assert {each.key for each in seen} == {session.key for session in sessions}
+
+
+@pytest.mark.parametrize("backend", [name for name in BACKENDS if name not in STREAMING])
+async def test_a_store_without_streams_says_so(
+    backend: str, request: pytest.FixtureRequest
+) -> None:
+    async with BACKENDS[backend](request) as connect:
+        store = await connect()
+        with pytest.raises(StreamUnsupported):
+            async with store.watch():
+                pass

@@ -15,6 +15,8 @@ REFUSED: dict[str, Spec] = {
     "spec.backend.mongodb.database": {"backend": {"mongodb": {"database": "other"}}},
     "spec.backend.mongodb.collection": {"backend": {"mongodb": {"collection": "other"}}},
 }
+SQL: dict[str, str] = {"postgresql": "PostgreSQL", "mysql": "MySQL", "sqlite": "SQLite"}
+REFUSED_OF_SQL: dict[str, object] = {"table": "other", "columns": {"accessed": "accessTime"}}
 TAKEN: dict[str, Spec] = {
     "write-concern": {"backend": {"mongodb": {"writeConcern": 1}}},
     "secret": {"backend": {"mongodb": {"connectionSecretRef": {"name": "other"}}}},
@@ -35,7 +37,15 @@ async def changed(kubeconfig: Path, namespace: str) -> dict[str, Answer]:
         made = await ask.made({"backend": BACKEND}, name="shop", is_dry=False)
         assert made.is_taken, made.message
         changes = {**REFUSED, **TAKEN}
-        return {key: await ask.merged("shop", change) for key, change in changes.items()}
+        found = {key: await ask.merged("shop", change) for key, change in changes.items()}
+        for member, kind in SQL.items():
+            spec = {"backend": {"type": kind, member: {}}}
+            made = await ask.made(spec, name=member, is_dry=False)
+            assert made.is_taken, made.message
+            for field, value in REFUSED_OF_SQL.items():
+                change = {"backend": {member: {field: value}}}
+                found[f"spec.backend.{member}.{field}"] = await ask.merged(member, change)
+        return found
 
 
 def test_what_would_leave_sessions_behind_is_refused_with_its_sentence(

@@ -17,6 +17,7 @@ from e2e.app.balancer import running_balancer
 from e2e.app.pages import Shopfront, shop_page
 from e2e.app.sessions import Sessions
 from e2e.app.shop import Shop
+from e2e.app.stores import STORES
 
 ROOT: Final = Path(__file__).parents[2]
 
@@ -43,16 +44,19 @@ async def lonely_shop(nowhere: str) -> AsyncIterator[TestClient[web.Request, web
             yield client
 
 
-def test_the_demo_keeps_its_promises() -> None:
+@pytest.mark.parametrize("store", STORES)
+def test_the_demo_keeps_its_promises(store: str) -> None:
     run = subprocess.run(
-        [sys.executable, "-m", "e2e.app.demo"],
+        [sys.executable, "-m", "e2e.app.demo", "--store", store],
         cwd=ROOT,
         capture_output=True,
         check=False,
-        timeout=60,
+        timeout=100,
         text=True,
     )
 
+    if run.returncode == 3 and "apt install" in run.stderr:
+        pytest.skip(run.stderr)
     assert run.returncode == 0, run.stdout + run.stderr
     assert run.stderr == ""
     assert "BROKEN" not in run.stdout

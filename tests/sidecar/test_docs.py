@@ -13,6 +13,7 @@ from moorline_api.reference import filled, rows
 from moorline_sidecar.__main__ import main
 from moorline_sidecar.checking import CheckResult
 from moorline_sidecar.config import Limits, Options, read_configuration
+from moorline_sidecar.config.secrets import SecretText
 from moorline_sidecar.domain.session import Reason
 from moorline_sidecar.errors import ConfigurationError
 from moorline_sidecar.http.operations import ScavengeResult, Stats
@@ -118,8 +119,9 @@ def test_a_backend_is_named_where_it_can_be_used(kind: BackendType) -> None:
     spec = decode_spec({"backend": {"type": kind.value, kind.member: {}}})
     (described, *_) = table(section(page("configuration.md"), "## `spec.backend`"), "field")
     is_named = kind.value in names(described[2])
+    uri = SecretText(f"{kind.member}://user@localhost/database")
     try:
-        open_store(spec.backend, None, "shop")
+        open_store(spec.backend, uri, "shop")
     except ConfigurationError:
         assert not is_named
     else:

@@ -216,7 +216,7 @@ def test_every_counter_of_the_sessions_layer_is_shown() -> None:
     assert set(dataclasses.asdict(Counters())) - statistics <= shown
 
 
-async def test_no_metric_is_in_two_tables() -> None:
+def test_no_metric_is_in_two_tables() -> None:
     names = [instrument.name for instrument in (*SESSIONS, *TRAFFIC, *PROCESS)]
     assert len(names) == len(set(names))
     assert set(process_values()) == {key for instrument in PROCESS for key in instrument.series}

@@ -13,6 +13,7 @@ from moorline_api import (
     BackendType,
     ClusterIdentity,
     InvalidSpec,
+    SecretKeyRef,
     SessionClusterSpec,
     SidecarSpec,
     decode,
@@ -40,6 +41,7 @@ _LOOPBACK: Final = "127.0.0.1"
 HEALTH: Final = Address("", SidecarSpec().health_port)
 """All addresses, of both families: a kubelet probes from outside of the pod."""
 _URI_KEYS: Final = ("uri", "connectionString.standardSrv", "connectionString.standard")
+_REACHED_BY_URI: Final = (BackendType.MONGODB, BackendType.POSTGRESQL, BackendType.MYSQL)
 _NO_NAME: Final = {"name": "moorline"}
 """Of who gives none; it shows in metrics, and names the collection."""
 
@@ -172,11 +174,12 @@ class _Reading:
             return None
 
     def _uri(self, backend: BackendSpec, *, is_known: bool) -> SecretText | SecretFile | None:
-        reference = backend.mongodb.connection_secret_ref if backend.mongodb else None
+        member = getattr(backend, backend.type.member)
+        reference: SecretKeyRef | None = getattr(member, "connection_secret_ref", None)
         keys = (reference.key,) if reference and reference.key else _URI_KEYS
         secret = reference.name if reference else ""
         uri = uri_of(self._environ, keys, secret, self._mistakes)
-        is_needed = is_known and backend.type is BackendType.MONGODB and not self._options.is_dev
+        is_needed = is_known and backend.type in _REACHED_BY_URI and not self._options.is_dev
         if uri is None and is_needed:
             self._mistakes.append(
                 "MOORLINE_BACKEND_URI: required by spec.backend; give the URI, or the file that "

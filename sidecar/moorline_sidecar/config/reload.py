@@ -16,7 +16,6 @@ _NEEDS_RESTART: Final = {
     "namespace": "cluster.namespace",
     "is_dev": "--dev",
     "backend": "spec.backend",
-    "uri": "spec.backend.mongodb.connectionSecretRef",
     "limits": "limits",
     "listen": "spec.sidecar.port",
     "health": "spec.sidecar.healthPort",
@@ -40,7 +39,9 @@ _S = TypeVar("_S", bound=Struct)
 def reloadable(old: Configuration, new: Configuration) -> tuple[Configuration, tuple[str, ...]]:
     """`new` with what a running process keeps of `old`, and the paths that wait for a restart."""
     policy, of_policy = _kept(old.policy, new.policy, _POLICY_NEEDS_RESTART)
-    merged, waiting = _kept(old, msgspec.structs.replace(new, policy=policy), _NEEDS_RESTART)
+    secret = {"uri": f"spec.backend.{old.backend.type.member}.connectionSecretRef"}
+    paths = _NEEDS_RESTART | secret
+    merged, waiting = _kept(old, msgspec.structs.replace(new, policy=policy), paths)
     return merged, (*waiting, *of_policy)
 
 

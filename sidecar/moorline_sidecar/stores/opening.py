@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import time
 
-from moorline_api import BackendSpec, BackendType, MongoDBSpec
+from moorline_api import (
+    BackendSpec,
+    BackendType,
+    MongoDBSpec,
+    MySQLSpec,
+    PostgreSQLSpec,
+    SQLiteSpec,
+)
 
 from moorline_sidecar.config.secrets import SecretFile, SecretText
 from moorline_sidecar.errors import ConfigurationError
@@ -21,11 +28,24 @@ def open_store(
     """The store of the cluster of this name; nothing is connected to yet.
 
     Raises:
-        ConfigurationError: the backend is not among those that this version has, or the URI is
-            missing or of no use.
+        ConfigurationError: the backend is not among those that this version has, or its driver is
+            not installed, or the URI is missing or of no use.
     """
     if backend.l2 is not None:
         raise ConfigurationError(["spec.backend.l2: not available yet; remove it"])
+    try:
+        return _opened(backend, uri, cluster)
+    except ModuleNotFoundError as error:
+        mistake = (
+            f"spec.backend.type: {backend.type} needs {error.name}, which is not installed; "
+            f"`pip install moorline-sidecar[{backend.type.member}]` installs it"
+        )
+        raise ConfigurationError([mistake]) from error
+
+
+def _opened(
+    backend: BackendSpec, uri: SecretText | SecretFile | None, cluster: str
+) -> SessionStore:
     match backend.type:
         case BackendType.MEMORY:
             from moorline_sidecar.stores.memory import MemoryStore
@@ -33,6 +53,12 @@ def open_store(
             return MemoryStore(_node_now)
         case BackendType.MONGODB:
             return _open_mongodb(backend.mongodb or MongoDBSpec(), uri, cluster)
+        case BackendType.POSTGRESQL:
+            return _open_postgresql(backend.postgresql or PostgreSQLSpec(), uri)
+        case BackendType.MYSQL:
+            return _open_mysql(backend.mysql or MySQLSpec(), uri)
+        case BackendType.SQLITE:
+            return _open_sqlite(backend.sqlite or SQLiteSpec())
         case other:
             raise ConfigurationError([f"spec.backend.type: {other} is not available yet"])
 
@@ -43,16 +69,43 @@ def _open_mongodb(
     from moorline_sidecar.stores.mongodb import MongoStore
     from moorline_sidecar.stores.mongodb_client import Connection
 
-    if uri is None:
-        raise ConfigurationError(
-            ["MOORLINE_BACKEND_URI: required for MongoDB, or MOORLINE_BACKEND_URI_FILE"]
-        )
     return MongoStore(
-        Connection(UriSource(uri)),
+        Connection(_source(uri, BackendType.MONGODB)),
         spec.database,
         spec.collection or cluster,
         write_concern=_write_concern(spec.write_concern),
     )
+
+
+def _open_postgresql(spec: PostgreSQLSpec, uri: SecretText | SecretFile | None) -> SessionStore:
+    from moorline_sidecar.stores.sql import sql_store
+    from moorline_sidecar.stores.sql_postgresql import PostgreSQL
+
+    source = _source(uri, BackendType.POSTGRESQL)
+    return sql_store(PostgreSQL(), source, spec.table, spec.columns)
+
+
+def _open_mysql(spec: MySQLSpec, uri: SecretText | SecretFile | None) -> SessionStore:
+    from moorline_sidecar.stores.sql import sql_store
+    from moorline_sidecar.stores.sql_mysql import MySQL
+
+    return sql_store(MySQL(), _source(uri, BackendType.MYSQL), spec.table, spec.columns)
+
+
+def _open_sqlite(spec: SQLiteSpec) -> SessionStore:
+    from moorline_sidecar.stores.sql import sql_store
+    from moorline_sidecar.stores.sql_engine import FixedSource
+    from moorline_sidecar.stores.sql_sqlite import SQLite
+
+    return sql_store(SQLite(), FixedSource(spec.path), spec.table, spec.columns)
+
+
+def _source(uri: SecretText | SecretFile | None, kind: BackendType) -> UriSource:
+    if uri is None:
+        raise ConfigurationError(
+            [f"MOORLINE_BACKEND_URI: required for {kind}, or MOORLINE_BACKEND_URI_FILE"]
+        )
+    return UriSource(uri, member=kind.member)
 
 
 def _write_concern(spec: int | str) -> int | str:

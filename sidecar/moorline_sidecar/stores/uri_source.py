@@ -24,12 +24,20 @@ class UriMissing(StoreUnavailable):
 
 
 class UriSource:
-    """The URI as it is now, looked at again at most once a second; `clock` is monotonic."""
+    """The URI as it is now, looked at again at most once a second; `clock` is monotonic.
+
+    `member` is that of `spec.backend` which may name a Secret.
+    """
 
     def __init__(
-        self, secret: SecretText | SecretFile, clock: Callable[[], float] = time.monotonic
+        self,
+        secret: SecretText | SecretFile,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        member: str = "mongodb",
     ) -> None:
         self._secret = secret
+        self._member = member
         self._clock = clock
         self._check_at = clock()
         self._known: str | UriMissing | None = None
@@ -55,12 +63,13 @@ class UriSource:
             uri = self._secret.read().decode()
         except (OSError, UnicodeDecodeError):
             uri = ""
-        return uri or _missing(self._secret)
+        return uri or _missing(self._secret, self._member)
 
 
-def _missing(secret: SecretFile) -> UriMissing:
+def _missing(secret: SecretFile, member: str) -> UriMissing:
     path, keys = Path(secret.path), ", ".join(secret.keys)
-    whose = f"the Secret {secret.secret} of spec.backend.mongodb.connectionSecretRef, mounted at "
+    field = f"spec.backend.{member}.connectionSecretRef"
+    whose = f"the Secret {secret.secret} of {field}, mounted at "
     where = f"{whose if secret.secret else ''}{path}"
     if path.is_dir() and any(not entry.name.startswith(".") for entry in path.iterdir()):
         return UriMissing("SecretKeyMissing", f"{where} holds no connection URI in {keys}")

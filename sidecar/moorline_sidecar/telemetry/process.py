@@ -22,6 +22,7 @@ def process_values() -> Mapping[str, float]:
         "cpu_user": times.user,
         "cpu_system": times.system,
         "uptime": time.monotonic() - _STARTED,
+        "tasks": 0,
     }
     with suppress(RuntimeError):  # Nobody runs an event loop.
         values["tasks"] = len(asyncio.all_tasks())

@@ -1,15 +1,18 @@
 import pytest
-from moorline_api import BackendSpec, BackendType, MongoDBSpec
+from moorline_api import BackendSpec, BackendType, MongoDBSpec, SQLiteSpec, decode_spec
 from moorline_sidecar.config.secrets import SecretFile, SecretText
 from moorline_sidecar.errors import ConfigurationError, StoreUnavailable
 from moorline_sidecar.stores.memory import MemoryStore
 from moorline_sidecar.stores.mongodb import MongoStore
 from moorline_sidecar.stores.opening import open_store
+from moorline_sidecar.stores.sql import SqlStore
 
+from e2e.app.databases import Database
 from tests.contract.sessions import inserted, stored
 from tests.sidecar.stores.raw import raw_collection
 
 MONGODB = BackendSpec(type=BackendType.MONGODB, mongodb=MongoDBSpec())
+OPENED = {"MongoDB", "Memory", "PostgreSQL", "MySQL", "SQLite"}
 
 
 async def test_sessions_are_kept_in_memory() -> None:
@@ -44,14 +47,54 @@ async def test_a_store_opens_without_its_server_and_without_its_secret() -> None
     await store.close()
 
 
-async def test_a_uri_is_required() -> None:
-    with pytest.raises(ConfigurationError, match="MOORLINE_BACKEND_URI"):
-        open_store(MONGODB, None, "shop")
+@pytest.mark.parametrize("kind", [BackendType.MONGODB, BackendType.POSTGRESQL, BackendType.MYSQL])
+async def test_a_uri_is_required(kind: BackendType) -> None:
+    with pytest.raises(ConfigurationError, match=f"MOORLINE_BACKEND_URI: required for {kind}"):
+        open_store(BackendSpec(type=kind), None, "shop")
 
 
 @pytest.mark.parametrize(
-    "backend", [kind for kind in BackendType if kind not in {"MongoDB", "Memory"}]
+    ("kind", "server"),
+    [
+        (BackendType.POSTGRESQL, "postgresql"),
+        (BackendType.MYSQL, "mariadb"),
+        (BackendType.SQLITE, "tmp_path"),
+    ],
 )
+async def test_sessions_are_kept_in_a_table(
+    kind: BackendType, server: str, request: pytest.FixtureRequest, mongo_collection: str
+) -> None:
+    found = request.getfixturevalue(server)
+    uri = found.uri if isinstance(found, Database) else None
+    member = {"table": mongo_collection, "columns": {"accessed": "accessTime", "name": "Key"}}
+    if uri is None:
+        member["path"] = str(found / "sessions.db")
+    spec = decode_spec({"backend": {"type": kind.value, kind.member: member}})
+    store = open_store(spec.backend, None if uri is None else SecretText(uri), "shop")
+    await store.prepare()
+
+    session = await inserted(store)
+
+    assert isinstance(store, SqlStore)
+    assert await stored(store) == session
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    ("columns", "mistake"),
+    [
+        pytest.param({"acessed": "accessTime"}, "there is no column acessed", id="unknown"),
+        pytest.param({"accessed": "Created"}, "two columns would be named created", id="twice"),
+    ],
+)
+async def test_columns_have_names_of_their_own(columns: dict[str, str], mistake: str) -> None:
+    spec = SQLiteSpec(columns=columns)
+
+    with pytest.raises(ConfigurationError, match=mistake):
+        open_store(BackendSpec(type=BackendType.SQLITE, sqlite=spec), None, "shop")
+
+
+@pytest.mark.parametrize("backend", [kind for kind in BackendType if kind not in OPENED])
 async def test_a_backend_of_a_later_version_is_refused_by_name(backend: BackendType) -> None:
     with pytest.raises(ConfigurationError, match=f"{backend.value} is not available"):
         open_store(BackendSpec(type=backend), None, "shop")

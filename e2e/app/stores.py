@@ -1,0 +1,60 @@
+"""The stores that the demo can run on, each a server of its own or a file."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+from moorline_sidecar.stores.embedded import embedded_server
+from msgspec import Struct
+
+from e2e.app.databases import Database, MariaDBServer, PostgreSQLServer, running
+
+
+class RunningStore(Struct, frozen=True):
+    """`backend` is that of a SessionCluster; without a server `uri` is empty."""
+
+    name: str
+    backend: Mapping[str, Any]
+    uri: str = ""
+
+
+Opened: TypeAlias = AbstractAsyncContextManager[RunningStore]
+
+
+@asynccontextmanager
+async def _mongodb(_folder: Path) -> AsyncIterator[RunningStore]:
+    async with embedded_server() as server:
+        backend = {"type": "MongoDB", "mongodb": {}}
+        yield RunningStore("a MongoDB-compatible server", backend, server.uri)
+
+
+def _database(name: str, kind: type[Database], type_: str) -> Callable[[Path], Opened]:
+    @asynccontextmanager
+    async def opened(_folder: Path) -> AsyncIterator[RunningStore]:
+        server = running(kind)
+        database = await asyncio.to_thread(server.__enter__)
+        try:
+            yield RunningStore(name, {"type": type_, type_.lower(): {}}, database.uri)
+        finally:
+            await asyncio.to_thread(server.__exit__, None, None, None)
+
+    return opened
+
+
+@asynccontextmanager
+async def _sqlite(folder: Path) -> AsyncIterator[RunningStore]:
+    backend = {"type": "SQLite", "sqlite": {"path": str(folder / "sessions.db")}}
+    yield RunningStore("a file of SQLite", backend)
+
+
+STORES: Final[dict[str, Callable[[Path], Opened]]] = {
+    "mongodb": _mongodb,
+    "postgresql": _database("PostgreSQL", PostgreSQLServer, "PostgreSQL"),
+    "mysql": _database("MariaDB", MariaDBServer, "MySQL"),
+    "sqlite": _sqlite,
+}
+"""By the words of `make demo STORE=…`."""
