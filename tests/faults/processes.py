@@ -59,7 +59,7 @@ class Worker:
         self.link = link
         self.life = 0
         self._mutation = mutation
-        self.port, self.health_port, self.ops_port = (_kept_port() for _ in range(3))
+        self.port = self.health_port = self.ops_port = 0
         self.log = folder / f"{name}.log"
         self._config = folder / f"{name}.json"
         self._config.write_text(
@@ -78,6 +78,8 @@ class Worker:
         # Two of them would serve in turn, and one would live on unseen.
         self.kill()
         self.life += 1
+        # Others may have got those of the last life meanwhile.
+        self.port, self.health_port, self.ops_port = (_kept_port() for _ in range(3))
         asked = json.dumps({"steps": list(steps), "mutation": self._mutation})
         command = [sys.executable, "-m", "tests.faults.skewed_sidecar", asked]
         command += ["serve", "--config", str(self._config)]
