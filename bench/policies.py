@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, OrderedDict
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Final
 
 NEVER: Final = 1 << 60
@@ -15,8 +15,8 @@ SAMPLE_FACTOR: Final = 10
 """Accesses per place after which frequencies are halved."""
 
 
-def lru_hits(trace: Sequence[int], capacity: int) -> int:
-    cached: OrderedDict[int, None] = OrderedDict()
+def lru_hits(trace: Iterable[Hashable], capacity: int) -> int:
+    cached: OrderedDict[Hashable, None] = OrderedDict()
     hits = 0
     for key in trace:
         if key in cached:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -47,17 +48,8 @@ def mongodb(*, has_bulk: bool = True) -> Opener:
     async def opened(request: pytest.FixtureRequest) -> AsyncIterator[Connect]:
         uri = request.getfixturevalue("mongo_uri")
         collection = request.getfixturevalue("mongo_collection")
-        stores: list[SessionStore] = []
-
-        async def connect() -> SessionStore:
-            store = mongo_store(uri, collection, has_bulk=has_bulk)
-            stores.append(store)
-            await store.prepare()
-            return store
-
-        yield connect
-        for store in stores:
-            await store.close()
+        async with connecting(partial(mongo_store, uri, collection, has_bulk=has_bulk)) as connect:
+            yield connect
 
     return opened
 
@@ -70,19 +62,26 @@ def sql(dialect: Dialect, server: str) -> Opener:
         found = request.getfixturevalue(server)
         uri = str(found / "sessions.db") if isinstance(found, Path) else found.uri
         table = request.getfixturevalue("mongo_collection")
-        stores: list[SessionStore] = []
-
-        async def connect() -> SessionStore:
-            store = relational_store(dialect, uri, table)
-            stores.append(store)
-            await store.prepare()
-            return store
-
-        yield connect
-        for store in stores:
-            await store.close()
+        async with connecting(partial(relational_store, dialect, uri, table)) as connect:
+            yield connect
 
     return opened
+
+
+@asynccontextmanager
+async def connecting(make: Callable[[], SessionStore]) -> AsyncIterator[Connect]:
+    """Prepares each store that it makes, and closes all of them at the end."""
+    stores: list[SessionStore] = []
+
+    async def connect() -> SessionStore:
+        store = make()
+        stores.append(store)
+        await store.prepare()
+        return store
+
+    yield connect
+    for store in stores:
+        await store.close()
 
 
 def relational_store(dialect: Dialect, uri: str, table: str = "sessions") -> SqlStore:

@@ -34,8 +34,9 @@ from moorline_sidecar.stores.base import (
     Touch,
     Write,
 )
+from moorline_sidecar.stores.diagnosis import READY, Diagnosis
 from moorline_sidecar.stores.mongodb_client import Client, Connection
-from moorline_sidecar.stores.mongodb_diagnosis import READY, Diagnosis, diagnose
+from moorline_sidecar.stores.mongodb_diagnosis import diagnose
 from moorline_sidecar.stores.mongodb_documents import (
     COPY_FIELDS,
     GUARD_FIELDS,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qsl
 
@@ -14,10 +13,10 @@ from pymongo.read_preferences import ReadPreference
 from pymongo.server_description import ServerDescription
 
 from moorline_sidecar.errors import ConfigurationError
+from moorline_sidecar.stores.connection import Source, UriConnection
 from moorline_sidecar.stores.mongodb_errors import SentWrites
 from moorline_sidecar.stores.mongodb_replies import StreamReplies
 from moorline_sidecar.stores.mongodb_waiting import mend_waiting
-from moorline_sidecar.stores.uri_source import UriMissing, UriSource
 
 Client: TypeAlias = AsyncMongoClient[dict[str, Any]]
 
@@ -95,76 +94,15 @@ def _unusable(uri: str, error: Exception) -> str:
     )
 
 
-class _Lease:
-    def __init__(self, uri: str, client: Client) -> None:
-        self.uri = uri
-        self.client = client
-        self.users = 0
-        self.is_retired = False
+class Connection(UriConnection[Client]):
+    """The client for the URI as it is now."""
 
-    async def close_if_unused(self) -> None:
-        if self.is_retired and not self.users:
-            await self.client.close()
-
-
-class Connection:
-    """The client for the URI as it is now; one that is replaced finishes what it is doing."""
-
-    def __init__(self, source: UriSource, opener: Callable[[str], Client] = open_client) -> None:
+    def __init__(self, source: Source, opener: Callable[[str], Client] = open_client) -> None:
         """Raises ConfigurationError if there is a URI already, and it is of no use."""
-        self._source = source
-        self._opener = opener
-        self._lease: _Lease | None = None
-        with suppress(UriMissing):
-            uri = source.read()
-            self._lease = _Lease(uri, opener(uri))
-
-    @asynccontextmanager
-    async def use(self) -> AsyncIterator[Client]:
-        """Raises UriMissing while there is no URI that can be used."""
-        lease = self._lease
-        if lease is None:
-            lease = self._lease = self._open(self._source.read())
-        lease.users += 1
-        try:
-            yield lease.client
-        finally:
-            lease.users -= 1
-            await lease.close_if_unused()
-
-    async def refresh(self, failed: Client | None) -> bool:
-        """Whether the next use is of another client than the one that failed."""
-        before = self._lease
-        if before is None or before.client is not failed:
-            return before is not None and failed is not None
-        try:
-            uri = self._source.read()
-            if uri == before.uri:
-                return False
-            self._lease = self._open(uri)
-        except UriMissing:
-            # Somebody is replacing it; what worked so far may still do.
-            return False
-        before.is_retired = True
-        await before.close_if_unused()
-        return True
-
-    def is_of(self, client: Client) -> bool:
-        """Whether the next use is of this client."""
-        return self._lease is not None and self._lease.client is client
+        super().__init__(source, opener)
 
     def servers(self) -> list[ServerDescription]:
         """What the client knows of its servers, for a diagnosis."""
-        if self._lease is None:
+        if self.client is None:
             return []
-        return list(self._lease.client.topology_description.server_descriptions().values())
-
-    async def close(self) -> None:
-        if self._lease is not None:
-            await self._lease.client.close()
-
-    def _open(self, uri: str) -> _Lease:
-        try:
-            return _Lease(uri, self._opener(uri))
-        except ConfigurationError as error:
-            raise UriMissing("SecretKeyMissing", str(error)) from None
+        return list(self.client.topology_description.server_descriptions().values())

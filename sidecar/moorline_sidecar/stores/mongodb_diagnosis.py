@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from msgspec import Struct
 from pymongo.errors import ConfigurationError as DriverConfigurationError
 from pymongo.errors import NotPrimaryError
 from pymongo.server_description import ServerDescription
 
 from moorline_sidecar.errors import ConfigurationError, StoreError
+from moorline_sidecar.stores.diagnosis import Diagnosis
 from moorline_sidecar.stores.mongodb_errors import (
     AUTHENTICATION_FAILED,
     UNAUTHORIZED,
@@ -20,27 +20,12 @@ from moorline_sidecar.stores.mongodb_errors import (
 )
 from moorline_sidecar.stores.uri_source import UriMissing
 
-READY: Final = "Ready"
-
 # The driver's monitors strip the causes of what they report: the text is all there is.
 _NOT_IN_DNS: Final = re.compile(r"\[Errno -\d+\]")
 """The numbers of getaddrinfo(3) are negative, those of connect(2) are not."""
 
 _TLS: Final = re.compile(r"\bSSL\b|certificate", re.IGNORECASE)
 _VERSION: Final = "wire version"
-
-
-class Diagnosis(Struct, frozen=True, kw_only=True):
-    """`reason` is `Ready`, or what is wrong; `detail` is a sentence that a person can act on."""
-
-    reason: str
-    detail: str
-    server: str = ""
-    indexes: tuple[str, ...] = ()
-
-    @property
-    def is_ready(self) -> bool:
-        return self.reason == READY
 
 
 def diagnose(error: BaseException, servers: Iterable[ServerDescription] = ()) -> Diagnosis:

@@ -123,7 +123,7 @@ class _MongoStream(Stream):
         self._progress = Progress()
 
     async def receive(self, asked_at: int) -> Heard:
-        if not self._connection.is_of(self._client):
+        if self._connection.client is not self._client:
             raise HistoryLost("the connection URI has changed")
         with translated(writes=False), heard_by(self._reply):
             async with asyncio.timeout(ANSWER_SECONDS):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -40,9 +41,11 @@ from moorline_sidecar.stores.base import (
     Touch,
     Write,
 )
-from moorline_sidecar.stores.sql_diagnosis import READY, Diagnosis, diagnose
+from moorline_sidecar.stores.connection import Source, UriConnection
+from moorline_sidecar.stores.diagnosis import READY, Diagnosis
+from moorline_sidecar.stores.sql_diagnosis import diagnose
 from moorline_sidecar.stores.sql_dialects import Dialect
-from moorline_sidecar.stores.sql_engine import Connection, Source
+from moorline_sidecar.stores.sql_engine import Engines
 from moorline_sidecar.stores.sql_registry import SqlRegistry
 from moorline_sidecar.stores.sql_rows import (
     Values,
@@ -82,13 +85,16 @@ def sql_store(
     Raises:
         ConfigurationError: there is a URI already, and it is of no use; or a column's new name is.
     """
-    return SqlStore(dialect, Connection(dialect, source), tables_of(table, columns or {}))
+    connection = UriConnection(source, partial(Engines, dialect))
+    return SqlStore(dialect, connection, tables_of(table, columns or {}))
 
 
 class SqlStore(SessionStore):
     """The sessions of one table."""
 
-    def __init__(self, dialect: Dialect, connection: Connection, tables: Tables) -> None:
+    def __init__(
+        self, dialect: Dialect, connection: UriConnection[Engines], tables: Tables
+    ) -> None:
         self._dialect = dialect
         self._tables = tables
         self._runner = Runner(dialect, connection)

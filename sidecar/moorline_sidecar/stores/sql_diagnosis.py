@@ -5,30 +5,14 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Iterator
-from typing import Final
 
-from msgspec import Struct
 from sqlalchemy.exc import DBAPIError
 
 from moorline_sidecar.errors import ConfigurationError, StoreError
+from moorline_sidecar.stores.diagnosis import Diagnosis
 from moorline_sidecar.stores.sql_dialects import Dialect
 from moorline_sidecar.stores.sql_errors import readable
 from moorline_sidecar.stores.uri_source import UriMissing
-
-READY: Final = "Ready"
-
-
-class Diagnosis(Struct, frozen=True, kw_only=True):
-    """`reason` is `Ready`, or what is wrong; `detail` is a sentence that a person can act on."""
-
-    reason: str
-    detail: str
-    server: str = ""
-    indexes: tuple[str, ...] = ()
-
-    @property
-    def is_ready(self) -> bool:
-        return self.reason == READY
 
 
 def diagnose(dialect: Dialect, error: BaseException) -> Diagnosis:

@@ -15,8 +15,9 @@ from typing import Final, Generic, TypeAlias, TypeVar
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from moorline_sidecar.errors import OutcomeUnknown, StoreUnavailable
+from moorline_sidecar.stores.connection import UriConnection
 from moorline_sidecar.stores.sql_dialects import CONNECTIONS_MAX, Dialect, Fault
-from moorline_sidecar.stores.sql_engine import Connection, Engines
+from moorline_sidecar.stores.sql_engine import Engines
 from moorline_sidecar.stores.sql_errors import errors_of, fault_of, store_error
 
 Result = TypeVar("Result")
@@ -35,7 +36,7 @@ _REPEATED: Final = frozenset({Fault.AGAIN, Fault.BROKEN})
 class Runner:
     """Runs calls of one store."""
 
-    def __init__(self, dialect: Dialect, connection: Connection) -> None:
+    def __init__(self, dialect: Dialect, connection: UriConnection[Engines]) -> None:
         self._dialect = dialect
         self._connection = connection
         self._errors = errors_of(dialect)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+import time
+from functools import partial
 from typing import Any, Final
 
 import aiosqlite
-from sqlalchemy import Insert, Table, TextClause, event, text
+from sqlalchemy import Insert, Table, TextClause, text
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -18,16 +20,18 @@ BUSY_SECONDS: Final = 2.0
 """For the turn of a writer: there is one at a time."""
 
 SLOW_BUSY_SECONDS: Final = 20.0
+ROWS_AT_ONCE: Final = 64
+"""Fetched by one turn of a connection's thread: aiosqlite's own default."""
+
 OLDEST: Final = (3, 32, 0)
 """The first that takes more than 999 parameters in a statement."""
 
 _PRAGMAS: Final = (
-    # Readers and the writer do not wait for each other.
-    "PRAGMA journal_mode=WAL",
     # What is acknowledged is on the disk: WAL alone would only keep the file whole.
     "PRAGMA synchronous=FULL",
     "PRAGMA foreign_keys=ON",
 )
+_WAL_PAUSE_SECONDS: Final = 0.01
 _PRIMARY_CODE: Final = 0xFF
 """Of an extended result code."""
 
@@ -59,19 +63,17 @@ class SQLite(Dialect):
         busy_seconds = SLOW_BUSY_SECONDS if is_slow else BUSY_SECONDS
 
         def connect() -> aiosqlite.Connection:
-            connection = aiosqlite.connect(uri, timeout=busy_seconds, isolation_level=None)
+            connection = aiosqlite.Connection(partial(_opened, uri, busy_seconds), ROWS_AT_ONCE)
             # A thread that waits for its turn keeps no process from its end.
             connection._thread.daemon = True  # noqa: SLF001 as SQLAlchemy does
             return connection
 
-        engine = create_async_engine(
+        return create_async_engine(
             "sqlite+aiosqlite://",
             async_creator=connect,
             poolclass=AsyncAdaptedQueuePool,
             **pool_of(is_slow=is_slow),
         )
-        event.listen(engine.sync_engine, "connect", _configure)
-        return engine
 
     def upsert(self, table: Table) -> Insert:
         statement = insert(table)
@@ -119,13 +121,31 @@ class SQLite(Dialect):
         return None
 
 
-def _configure(connection: Any, _record: object) -> None:  # noqa: ANN401 SQLAlchemy's adapter
-    cursor = connection.cursor()
+def _opened(path: str, busy_seconds: float) -> sqlite3.Connection:
+    """A connection, made in the thread that it is used in."""
+    connection = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None)
     try:
+        _turn_on_wal(connection, time.monotonic() + busy_seconds)
         for pragma in _PRAGMAS:
-            cursor.execute(pragma)
-    finally:
-        cursor.close()
+            connection.execute(pragma)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _turn_on_wal(connection: sqlite3.Connection, deadline: float) -> None:
+    """Readers and the writer do not wait for each other from here on."""
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            # Of two that turn it on in a new file one is refused at once, whatever its timeout.
+            if _code(error) & _PRIMARY_CODE not in _AGAIN or time.monotonic() > deadline:
+                raise
+            time.sleep(_WAL_PAUSE_SECONDS)
+        else:
+            return
 
 
 def _code(error: BaseException) -> int:

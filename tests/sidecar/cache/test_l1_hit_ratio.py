@@ -1,12 +1,12 @@
 """S3-FIFO is there for its hit ratio: on no trace of ours it may be worse than LRU."""
 
 import random
-from collections import OrderedDict
 from collections.abc import Iterable
 
 import pytest
 from moorline_sidecar.cache.l1 import L1
 
+from bench.policies import lru_hits
 from tests.sidecar.cache.entries import an_entry
 
 KEYS = 1_000
@@ -27,20 +27,6 @@ def hits_of_l1(trace: Iterable[str], most: int) -> int:
     return hits
 
 
-def hits_of_lru(trace: Iterable[str], most: int) -> int:
-    held: OrderedDict[str, None] = OrderedDict()
-    hits = 0
-    for key in trace:
-        if key in held:
-            hits += 1
-            held.move_to_end(key)
-        else:
-            held[key] = None
-            if len(held) > most:
-                held.popitem(last=False)
-    return hits
-
-
 def zipf(skew: float, seed: int = 1) -> list[str]:
     weights = [1 / rank**skew for rank in range(1, KEYS + 1)]
     return random.Random(seed).choices(list(ENTRIES), weights, k=REQUESTS)
@@ -57,13 +43,13 @@ def with_scan(trace: list[str]) -> list[str]:
 def test_the_hit_ratio_on_a_zipf_trace_is_at_least_that_of_lru(skew: float, most: int) -> None:
     trace = zipf(skew)
 
-    assert hits_of_l1(trace, most) >= hits_of_lru(trace, most)
+    assert hits_of_l1(trace, most) >= lru_hits(trace, most)
 
 
 def test_a_scan_does_not_wash_out_what_is_used() -> None:
     trace = with_scan(zipf(1.0))
 
-    assert hits_of_l1(trace, 100) > 1.05 * hits_of_lru(trace, 100)
+    assert hits_of_l1(trace, 100) > 1.05 * lru_hits(trace, 100)
 
 
 def test_what_fits_is_all_hits_but_the_first() -> None:

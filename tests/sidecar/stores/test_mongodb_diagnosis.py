@@ -4,9 +4,10 @@ from typing import Any
 import pytest
 from moorline_sidecar.config.secrets import SecretFile, SecretText
 from moorline_sidecar.errors import ConfigurationError
+from moorline_sidecar.stores.diagnosis import Diagnosis
 from moorline_sidecar.stores.mongodb import MongoStore
 from moorline_sidecar.stores.mongodb_client import Connection
-from moorline_sidecar.stores.mongodb_diagnosis import Diagnosis, diagnose
+from moorline_sidecar.stores.mongodb_diagnosis import diagnose
 from moorline_sidecar.stores.mongodb_errors import readable, store_error
 from moorline_sidecar.stores.mongodb_indexes import NAMES
 from moorline_sidecar.stores.uri_source import UriSource

@@ -21,6 +21,7 @@ from tests.contract.sessions import (
     written,
 )
 from tests.lossy_link import LossyLink
+from tests.sidecar.stores.crashes import until_it_answers
 from tests.sidecar.stores.fail_points import FailPoints
 from tests.stores_fixtures import GIVES_UP_CONNECTIONS
 
@@ -244,7 +245,7 @@ async def test_a_server_out_of_reach_is_unavailable_and_comes_back(
 
     assert [type(result) for result in results] == [StoreUnavailable] * len(EVERYTHING)
     await link.open()
-    await _until_it_answers(linked)
+    await until_it_answers(linked)
     assert await linked.load(["0"]) == {"0": SESSIONS[0]}
 
 
@@ -284,13 +285,3 @@ async def test_a_server_without_bulk_writes_is_asked_for_them_once(
     await fail.next("bulkWrite", errorCode=11602)
     again = [with_attributes(change.after, {"a": 2}) for change in changes]
     assert await store.write(again) == [Outcome.APPLIED] * 3
-
-
-async def _until_it_answers(store: MongoStore) -> None:
-    async with asyncio.timeout(15):
-        while True:
-            try:
-                await store.now()
-            except StoreError:
-                continue
-            return

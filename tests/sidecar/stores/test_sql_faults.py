@@ -11,7 +11,6 @@ from moorline_sidecar.domain.session import Session
 from moorline_sidecar.errors import (
     AlreadyExists,
     OutcomeUnknown,
-    StoreError,
     StoreRefused,
     StoreUnavailable,
 )
@@ -33,6 +32,7 @@ from tests.contract.sessions import (
     written,
 )
 from tests.lossy_link import LossyLink, lossy_link
+from tests.sidecar.stores.crashes import until_it_answers
 from tests.sidecar.stores.sql_cases import ALL, SERVERS, SqlCase, raw, run, uri_of
 
 Call: TypeAlias = Callable[[SqlStore], Awaitable[object]]
@@ -208,7 +208,7 @@ async def test_a_server_that_does_not_answer_is_given_up_in_time(
     assert await store.load(KEYS) == before
     await link.close()
     await link.open()
-    await call_until_it_works(linked)
+    await until_it_answers(linked)
     assert await linked.load(KEYS) == before
 
 
@@ -333,13 +333,3 @@ async def forbid(case: SqlCase, uri: str, table: str) -> None:
     else:
         rule = "principal IS NULL OR principal <> 'mallory'"
         await run(case, uri, f"ALTER TABLE {table} ADD CONSTRAINT not_her CHECK ({rule})")
-
-
-async def call_until_it_works(store: SqlStore) -> None:
-    async with asyncio.timeout(30):
-        while True:
-            try:
-                await store.now()
-            except StoreError:
-                continue
-            return

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from moorline_sidecar.config.secrets import SecretFile
 from moorline_sidecar.errors import ConfigurationError, StoreUnavailable
+from moorline_sidecar.stores.diagnosis import Diagnosis
 from moorline_sidecar.stores.sql import sql_store
-from moorline_sidecar.stores.sql_diagnosis import Diagnosis
 from moorline_sidecar.stores.sql_dialects import Dialect
 from moorline_sidecar.stores.uri_source import UriSource
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from moorline_sidecar.errors import ConfigurationError, StoreUnavailable
@@ -10,7 +11,16 @@ from moorline_sidecar.stores.sql_engine import FixedSource
 
 from tests.contract.backends import relational_store
 from tests.contract.sessions import inserted, stored, with_attributes, written
-from tests.sidecar.stores.sql_cases import ALL, MARIADB, POSTGRESQL, SERVERS, SqlCase, run, uri_of
+from tests.sidecar.stores.sql_cases import (
+    ALL,
+    MARIADB,
+    POSTGRESQL,
+    SERVERS,
+    SQLITE,
+    SqlCase,
+    run,
+    uri_of,
+)
 
 each = pytest.mark.parametrize("case", ALL)
 
@@ -55,6 +65,17 @@ async def test_tables_and_indexes_are_made_once_by_many(
     assert f"{mongo_collection}_expiry" in made[0]
     for other in others:
         await other.close()
+
+
+async def test_a_new_file_can_be_opened_by_many_at_once(tmp_path: Path) -> None:
+    for number in range(30):
+        stores = [
+            relational_store(SQLITE.dialect, str(tmp_path / f"{number}.db"), "sessions")
+            for _ in range(8)
+        ]
+        await asyncio.gather(*(store.prepare() for store in stores))
+        for store in stores:
+            await store.close()
 
 
 @each
