@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from moorline_sidecar.domain.changes import content_size
 from moorline_sidecar.domain.merging import Asked
@@ -16,20 +16,58 @@ OBJECT_FACTOR: Final = 2
 """Attributes are held as objects and, once served, as their JSON too."""
 
 
+class Answer:
+    """The answer to a hit on a session that expires: all that does not change between two of them.
+
+    `start` is status line, fields up to `fields_end`, framing, and from `json_start` on the JSON
+    before its first time; `tail` is what follows the last one. `other` is of another context.
+    While the L1 finds it by a `name`, among `names`, `entry` is whom it belongs to.
+    """
+
+    __slots__ = (
+        "context",
+        "entry",
+        "fields_end",
+        "json_start",
+        "name",
+        "names",
+        "other",
+        "start",
+        "tail",
+    )
+
+    def __init__(
+        self, context: str, start: bytes, tail: bytes, *, fields_end: int, json_start: int
+    ) -> None:
+        self.context = context
+        self.start = start
+        self.tail = tail
+        self.fields_end = fields_end
+        self.json_start = json_start
+        self.entry: Entry | None = None
+        self.name = b""
+        self.names: dict[bytes, Answer] = {}
+        self.other: Answer | None = None
+
+    def unname(self) -> None:
+        """Be found no more."""
+        self.names.pop(self.name, None)
+        self.entry = None
+
+
 class Entry:
     """A record, and what this worker knows of it.
 
     `record` is what is served: `stored` with the changes that are `unsaved`, in the save modes that
     have such, or being saved just now (`sending`). `confirmed_at` is the monotonic millisecond at
     which the store surely held `stored` as its newest; `floor` is the lowest version that is
-    acceptable, by what the change stream has told until `floor_at`. `bodies` are the encoded
-    answers by context, dropped with every new record. `name` is what the L1 finds it by beside its
-    key, empty where nobody has asked so.
+    acceptable, by what the change stream has told until `floor_at`. `answer` is the newest of its
+    encoded answers, all of which are dropped with every new record.
     An entry with unsaved changes must not be evicted.
     """
 
     __slots__ = (
-        "bodies",
+        "answer",
         "confirmed_at",
         "contended_until",
         "cookie_set",
@@ -39,7 +77,6 @@ class Entry:
         "is_in_main",
         "is_over_locally",
         "key",
-        "name",
         "record",
         "sending",
         "size",
@@ -63,23 +100,47 @@ class Entry:
         self.frequency = 0
         self.is_in_main = False
         self.is_over_locally = False
-        self.name = b""
         self.unsaved: list[Asked] = []
         self.sending: list[Asked] = []
         self.unsaved_bytes = 0
         self.unsaved_count = 0
         self.unsaved_since = 0
         self.used_at = confirmed_at
+        self.answer: Answer | None = None
         self.hold(stored, stored)
 
     def hold(self, stored: Record, record: Record) -> None:
         """Take a new record; not after a tombstone, which is final."""
         self.stored = stored
         self.record = record
-        self.bodies: dict[str, Any] = {}
+        self.forget_answers()
         if isinstance(record, Session):
             self.cookie_set = max(self.cookie_set, record.cookie_set)
         self.size = ENTRY_BYTES + OBJECT_FACTOR * _content(record)
+
+    def answer_of(self, context: str) -> Answer | None:
+        """The answer that has been encoded for a context."""
+        answer = self.answer
+        while answer is not None and answer.context != context:
+            answer = answer.other
+        return answer
+
+    def keep(self, answer: Answer) -> None:
+        """Answer with it, in its context, until there is another record."""
+        answer.other = self.answer
+        self.answer = answer
+
+    def forget_answers(self) -> None:
+        """Encode them again when they are asked for."""
+        self.unname()
+        self.answer = None
+
+    def unname(self) -> None:
+        """Let nobody find an answer without looking at this entry."""
+        answer = self.answer
+        while answer is not None:
+            answer.unname()
+            answer = answer.other
 
     def confirm(self, asked_at: int) -> None:
         """The store showed, to a question of then, that it holds no other version than `stored`."""
@@ -93,6 +154,7 @@ class Entry:
         if floor > max(self.floor, self.stored.version):
             self.floor = floor
             self.floor_at = max(self.floor_at, heard_at)
+            self.unname()
 
     @property
     def is_outdated(self) -> bool:

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Final
 
-from moorline_sidecar.cache.entry import Entry
+from moorline_sidecar.cache.entry import Answer, Entry
 
 SMALL_SHARE: Final = 0.1
 """The share of the small queue, as in the paper."""
@@ -38,9 +38,9 @@ class L1:
         self.high_water = 0
         self.added = 0
         self._entries: dict[str, Entry] = {}
-        self._named: dict[bytes, Entry] = {}
+        self._named: dict[bytes, Answer] = {}
         self.named = self._named.get
-        """The entry of a name; not counted as a use."""
+        """The answer of a name; not counted as a use."""
         # A dict finds its first key past all that were deleted before: evicting many entries from
         # the front of one, for a smaller bound, takes quadratic time.
         self._small: OrderedDict[str, Entry] = OrderedDict()
@@ -65,11 +65,15 @@ class L1:
         """The entry, without counting."""
         return self._entries.get(key)
 
-    def name(self, entry: Entry, name: bytes) -> None:
-        """Let `named` find an entry of this L1, as long as it is there; it has one name."""
-        self._named.pop(entry.name, None)
-        entry.name = name
-        self._named[name] = entry
+    def name(self, entry: Entry, answer: Answer, name: bytes) -> None:
+        """Let `named` find an answer of an entry of this L1, until one changes; it has one name."""
+        answer.unname()
+        answer.entry, answer.name, answer.names = entry, name, self._named
+        self._named[name] = answer
+
+    def forget_names(self) -> None:
+        """Let `named` find nothing that has been named so far."""
+        self._named.clear()
 
     def put(self, entry: Entry) -> None:
         """Add or replace the entry of its key, then evict what is over the bounds."""
@@ -108,7 +112,7 @@ class L1:
         if entry is not None:
             self._leave_queue(entry)
             self.bytes -= entry.size
-            self._named.pop(entry.name, None)
+            entry.unname()
         return entry
 
     def evict(self) -> None:

@@ -6,10 +6,12 @@ entry, and only the times are put in between.
 
 from __future__ import annotations
 
+import sys
+
 import msgspec
 from msgspec import Struct
 
-from moorline_sidecar.cache.entry import Entry
+from moorline_sidecar.cache.entry import Answer, Entry
 from moorline_sidecar.domain.ids import Hint
 from moorline_sidecar.domain.policies import Times
 from moorline_sidecar.domain.session import Json, Session
@@ -28,19 +30,6 @@ _TIMES_BYTES = len(_BEFORE_LAST + _BEFORE_EXPIRY) + 3 * len(instant(0))
 _encode = msgspec.json.Encoder().encode
 
 
-class Body(Struct, frozen=True, gc=False):
-    """The answer to a hit on a session that expires: all that does not change between two of them.
-
-    `start` is status line, fields up to `fields_end`, framing, and from `json_start` on the JSON
-    before its first time; `tail` is what follows the last one.
-    """
-
-    start: bytes
-    tail: bytes
-    fields_end: int
-    json_start: int
-
-
 class Facts(Struct, frozen=True, gc=False):
     """What an answer says besides the session.
 
@@ -57,17 +46,17 @@ class Facts(Struct, frozen=True, gc=False):
     more: bytes = b""
 
 
-def hit(body: Body, times: Times) -> bytes:
+def hit(answer: Answer, times: Times) -> bytes:
     """The whole answer to a hit on a session that expires, framed."""
     return b"".join(
         (
-            body.start,
+            answer.start,
             instant(times.own_accessed),
             _BEFORE_LAST,
             instant(times.own_last_accessed),
             _BEFORE_EXPIRY,
             instant(times.own_expiry or 0),
-            body.tail,
+            answer.tail,
         )
     )
 
@@ -85,17 +74,17 @@ class Renderer:
 
     def session(self, status: int, entry: Entry, facts: Facts) -> Response:
         """An answer with the session."""
-        body = self._body(entry, facts)
+        answer = self._answer(entry, facts)
         is_plain = facts.source is Source.HIT and not facts.was_renewed and not facts.at_least
         if is_plain and not facts.is_degraded and not facts.more:
-            fields = body.start[len(_OK) : body.fields_end]
+            fields = answer.start[len(_OK) : answer.fields_end]
         else:
             fields = _JSON + self.fields(entry, facts)
-        return Response(status, fields, self._joined(entry, body))
+        return Response(status, fields, _joined(entry, answer))
 
     def json(self, entry: Entry, facts: Facts) -> bytes:
         """The session alone."""
-        return self._joined(entry, self._body(entry, facts))
+        return _joined(entry, self._answer(entry, facts))
 
     def empty(self, status: int, entry: Entry, facts: Facts) -> Response:
         """A 204 or 304."""
@@ -127,18 +116,18 @@ class Renderer:
             fields += b"Moorline-Degraded: store-unavailable\r\n"
         return fields + facts.more
 
-    def _body(self, entry: Entry, facts: Facts) -> Body:
-        kept: Body | None = entry.bodies.get(facts.context)
+    def _answer(self, entry: Entry, facts: Facts) -> Answer:
+        kept = entry.answer_of(facts.context)
         if kept is not None and not facts.is_new:
             return kept
-        body = self._encoded(entry, facts)
+        answer = self._encoded(entry, facts)
         # Contexts that a session does not have are as many as somebody asks for.
         is_known = isinstance(entry.record, Session) and facts.context in entry.record.contexts
         if is_known and not facts.is_new:
-            entry.bodies[facts.context] = body
-        return body
+            entry.keep(answer)
+        return answer
 
-    def _encoded(self, entry: Entry, facts: Facts) -> Body:
+    def _encoded(self, entry: Entry, facts: Facts) -> Answer:
         session = entry.record
         assert isinstance(session, Session)  # noqa: S101 tombstones are answered with a problem
         head = (
@@ -160,18 +149,25 @@ class Renderer:
         hit = Facts(facts.session_id, facts.context, Source.HIT)
         fields = _OK + _JSON + self.fields(entry, hit)
         start = fields + length_and_end(len(head) + _TIMES_BYTES + len(tail))
-        return Body(start + head, tail, len(fields), len(start))
-
-    def _joined(self, entry: Entry, body: Body) -> bytes:
-        times = entry.times
-        expiry = times.own_expiry
-        return b'%b%b","lastAccessed":"%b","expires":%b%b' % (
-            body.start[body.json_start :],
-            instant(times.own_accessed),
-            instant(times.own_last_accessed),
-            b"null" if expiry is None else b'"' + instant(expiry),
-            body.tail[1:] if expiry is None else body.tail,
+        return Answer(
+            sys.intern(facts.context),
+            start + head,
+            tail,
+            fields_end=len(fields),
+            json_start=len(start),
         )
+
+
+def _joined(entry: Entry, answer: Answer) -> bytes:
+    times = entry.times
+    expiry = times.own_expiry
+    return b'%b%b","lastAccessed":"%b","expires":%b%b' % (
+        answer.start[answer.json_start :],
+        instant(times.own_accessed),
+        instant(times.own_last_accessed),
+        b"null" if expiry is None else b'"' + instant(expiry),
+        answer.tail[1:] if expiry is None else answer.tail,
+    )
 
 
 def _seconds(milliseconds: int) -> int | float:

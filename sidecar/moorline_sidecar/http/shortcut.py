@@ -1,11 +1,11 @@
 """Hits answered from the bytes of a request, without parsing them.
 
 The commonest request is a `GET` of a session by id that comes in one piece, from a client that
-writes the same fields each time. Such a piece is looked up in two parts: the first 49 bytes, `GET
-/v1/sessions/` and an id of 32 characters, and the rest. A rest is known once the reader of all
-other requests has read it, behind an id that stands for any; so what is taken for a request here
-is one there too, with the same fields. Whatever is unknown, in several pieces or less plain than
-that is left to the reader.
+writes the same fields each time. Such a piece is the name of its answer, once it has been looked up
+in two parts: the first 49 bytes, `GET /v1/sessions/` and an id of 32 characters, and the rest. A
+rest is known once the reader of all other requests has read it, behind an id that stands for any;
+so what is taken for a request here is one there too, with the same fields. Whatever is unknown, in
+several pieces or less plain than that is left to the reader.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import Final
 
 from msgspec import Struct
 
-from moorline_sidecar.cache.entry import Entry
 from moorline_sidecar.domain.ids import Hint, parse_hint
 from moorline_sidecar.errors import InvalidRequest
 from moorline_sidecar.http.asking import context_of
@@ -25,7 +24,7 @@ from moorline_sidecar.http.heads import Refused
 from moorline_sidecar.http.limits import Limits
 from moorline_sidecar.http.messages import Request
 from moorline_sidecar.http.reading import IDLE, RequestReader
-from moorline_sidecar.http.rendering import Body, hit
+from moorline_sidecar.http.rendering import hit
 from moorline_sidecar.sessions.hitting import Hitting
 from moorline_sidecar.sessions.service import Sessions
 
@@ -55,13 +54,15 @@ class Rest(Struct, frozen=True, gc=False):
 
 
 class Shortcut:
-    """Knows sessions by the request lines that ask for them, and rests by their bytes."""
+    """Knows answers by the requests that ask for them, and rests by their bytes."""
 
     def __init__(
         self, sessions: Sessions, gate: Gate, default_context: str, limits: Limits
     ) -> None:
         self._key_of = sessions.key_of
-        self._hit = Hitting(sessions.core).hit
+        hitting = Hitting(sessions.core)
+        self._hit = hitting.hit
+        self._trusts = hitting.trusts
         self._l1 = sessions.core.l1
         self._named = sessions.core.l1.named
         self._gate = gate
@@ -76,28 +77,34 @@ class Shortcut:
         """Give this context from now on to who names none."""
         self._default_context = default_context
         self._rests.clear()
+        self._l1.forget_names()
 
     def answer(self, data: bytes) -> bytes | None:
         """The `messages.Quick` of these sessions."""
+        answer = self._named(data)
+        if answer is None:
+            return self._recognized(data)
+        entry = answer.entry
+        if entry is None or not self._hit(entry):
+            return None
+        return hit(answer, entry.times)
+
+    def _recognized(self, data: bytes) -> bytes | None:
+        """The answer to a request that is known by its parts, and from now on as a whole."""
         rest = self._rests.get(data[_LINE_BYTES:])
         if rest is None:
             self._consider(data)
             return None
-        entry = self._named(data[:_LINE_BYTES]) or self._find(data[:_LINE_BYTES])
-        if entry is None:
-            return None
-        body: Body | None = entry.bodies.get(rest.context)
-        if body is None or (self._is_guarded and self._gate.wants_token(rest.request.headers)):
-            return None
-        return hit(body, entry.times) if self._hit(entry, rest.hint) else None
-
-    def _find(self, line: bytes) -> Entry | None:
-        """The entry that a request line asks for, and from now on by that line."""
-        match = _LINE.match(line)
+        match = _LINE.match(data[:_LINE_BYTES])
         entry = self._l1.peek(self._key_of(match[1].decode())) if match else None
-        if entry is not None:
-            self._l1.name(entry, line)
-        return entry
+        if entry is None or self._gate.wants_token(rest.request.headers):
+            return None
+        answer = entry.answer_of(rest.context)
+        if answer is None or not self._trusts(entry, rest.hint):
+            return None
+        if not self._is_guarded:  # by its name it would be found whatever the token is by then
+            self._l1.name(entry, answer, data)
+        return hit(answer, entry.times) if self._hit(entry) else None
 
     def _consider(self, data: bytes) -> None:
         """Learn the rest of a request when it comes for the second time."""

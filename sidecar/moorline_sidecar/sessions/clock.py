@@ -18,6 +18,9 @@ class Clock(Protocol):
     def monotonic(self) -> int:
         """Since some point; never goes back."""
 
+    def nanoseconds(self) -> int:
+        """What `monotonic` is taken from."""
+
     def learn(self, store_now: int, asked_at: int, answered_at: int) -> None:
         """Take in what the store's clock showed between two monotonic readings."""
 
@@ -27,6 +30,8 @@ class StoreClock:
 
     Until the store has been heard it is the node's clock.
     """
+
+    nanoseconds = staticmethod(time.monotonic_ns)
 
     def __init__(self) -> None:
         self.offset = time.time_ns() // 1_000_000 - self.monotonic()
@@ -57,6 +62,9 @@ class ManualClock:
 
     def monotonic(self) -> int:
         return self._monotonic
+
+    def nanoseconds(self) -> int:
+        return self._monotonic * 1_000_000
 
     def learn(self, store_now: int, asked_at: int, answered_at: int) -> None:
         """Nothing: a test says what time it is."""

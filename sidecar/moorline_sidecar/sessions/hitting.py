@@ -16,51 +16,86 @@ from moorline_sidecar.sessions.core import Core
 
 
 class Hitting:
-    """Hits on copies that the change stream vouches for."""
+    """Hits on copies that the change stream vouches for.
+
+    Who is to find an answer by its name asks `trusts` once, and for each hit `hit`. What `trusts`
+    has said holds until the entry loses its names.
+    """
 
     def __init__(self, core: Core) -> None:
         self._core = core
-        self._monotonic = core.clock.monotonic
         self._clock = core.clock
+        self._nanoseconds = core.clock.nanoseconds
         self._coverage = core.coverage
         self._availability = core.availability
         self._counters = core.counters
-        self._follow(core.policy)
+        self._monotonic = self._now = self._expiry = self._max_idle_ms = 0
+        self._policy: Policy | None = None
+        self._since = -1
+        self._follow()
 
-    def hit(self, entry: Entry, hint: Hint) -> bool:
-        """Count an access to the live session of an entry, which may be answered with; or nothing.
+    def trusts(self, entry: Entry, hint: Hint) -> bool:
+        """Whether a live stream is enough to answer with an entry to who has seen this version."""
+        self._follow()
+        return (
+            self._is_pushed
+            and entry.confirmed_at > self._since
+            and hint.version <= entry.stored.version
+            and not entry.is_outdated
+        )
+
+    def hit(self, entry: Entry) -> bool:
+        """Count an access to the live session of a trusted entry, or nothing.
 
         Its times wait to be written already, and it is going to expire if nothing happens.
         """
-        if self._core.policy is not self._policy:
-            self._follow(self._core.policy)
-        monotonic = self._monotonic()
-        now = monotonic + self._clock.offset
+        monotonic = self._nanoseconds() // 1_000_000
+        if monotonic != self._monotonic:
+            self._tick(monotonic)
+        now = self._now
         coverage = self._coverage
         times = entry.times
-        version = entry.stored.version
         if (
             now >= times.calm_until
             or monotonic >= coverage.until
-            or entry.confirmed_at <= coverage.since
-            or version < hint.version
-            or version < entry.floor
+            or coverage.since != self._since
+            or self._core.policy is not self._policy
             or self._availability.is_down
-            or not self._is_pushed
         ):
+            self._follow()
             return False
         if now > times.own_accessed:
             times.own_last_accessed = times.own_accessed
             times.own_accessed = now
-            times.own_expiry = now + times.max_idle_ms
-        entry.used_at = monotonic
+            if times.max_idle_ms != self._max_idle_ms:
+                self._max_idle_ms = times.max_idle_ms
+                self._expiry = now + self._max_idle_ms
+            times.own_expiry = self._expiry
+        entry.used_at = self._monotonic
         if entry.frequency < FREQUENCY_MAX:
             entry.frequency += 1
         self._counters.hits += 1
         return True
 
-    def _follow(self, policy: Policy) -> None:
+    def _tick(self, monotonic: int) -> None:
+        """Make the numbers of this millisecond, for all sessions that are hit in it.
+
+        A number of its own for each would be one more place in memory for the next hit to wait for.
+        """
+        self._monotonic = monotonic
+        self._now = monotonic + self._clock.offset
+        self._expiry = self._now + self._max_idle_ms
+
+    def _follow(self) -> None:
+        """Trust nothing by what was so before another policy, or another stream."""
+        policy, since = self._core.policy, self._coverage.since
+        if since != self._since:
+            self._since = since
+            self._core.l1.forget_names()
+        if policy is self._policy:
+            return
         self._policy = policy
+        self._core.l1.forget_names()
         for entry in self._core.l1:  # by another touch period an access may be urgent
             entry.times.calm_until = 0
         self._is_pushed = (

@@ -1,6 +1,6 @@
 """Entries for tests of the L1."""
 
-from moorline_sidecar.cache.entry import Entry, times_of
+from moorline_sidecar.cache.entry import Answer, Entry, times_of
 from moorline_sidecar.domain.changes import Patch
 from moorline_sidecar.domain.merging import Asked
 from moorline_sidecar.domain.session import Session
@@ -21,3 +21,7 @@ def an_entry(key: str, attribute_bytes: int = 0, *, is_unsaved: bool = False) ->
     if is_unsaved:
         entry.unsaved.append(A_CHANGE)
     return entry
+
+
+def an_answer(context: str = "/") -> Answer:
+    return Answer(context, b"start", b"tail", fields_end=1, json_start=2)

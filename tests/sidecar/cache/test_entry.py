@@ -6,7 +6,7 @@ from moorline_sidecar.domain.policies import Times
 from moorline_sidecar.domain.session import Reason, Record, Session, Tombstone
 
 from tests.contract.sessions import IDLE, T0, a_session
-from tests.sidecar.cache.entries import A_CHANGE, an_entry, weighing
+from tests.sidecar.cache.entries import A_CHANGE, an_answer, an_entry, weighing
 
 
 def a_tombstone(grace: Session | None = None) -> Tombstone:
@@ -60,10 +60,15 @@ def test_a_tombstone_does_not_expire() -> None:
 
 def test_a_new_record_drops_the_encoded_answers() -> None:
     entry = an_entry("session-1")
-    entry.bodies["/"] = object()
+    first, second = an_answer("/"), an_answer("/shop")
+    entry.keep(first)
+    entry.keep(second)
+    assert (entry.answer_of("/"), entry.answer_of("/shop")) == (first, second)
+    assert entry.answer_of("/other") is None
+
     entry.hold(entry.stored, weighing("session-1", 10))
 
-    assert entry.bodies == {}
+    assert entry.answer_of("/") is entry.answer_of("/shop") is None
 
 
 def test_what_was_promised_is_what_is_being_saved_and_then_what_is_not() -> None:

@@ -1,7 +1,10 @@
+from collections.abc import Callable
+
 import pytest
+from moorline_sidecar.cache.entry import Entry
 from moorline_sidecar.cache.l1 import L1
 
-from tests.sidecar.cache.entries import an_entry, weighing
+from tests.sidecar.cache.entries import an_answer, an_entry, weighing
 
 ONE = an_entry("any").size
 ROOMY = 1 << 30
@@ -262,13 +265,41 @@ def test_smaller_bounds_hold_at_once_but_for_what_is_unsaved() -> None:
     assert list(cache) == [unsaved]
 
 
-def test_an_entry_is_found_by_its_last_name_as_long_as_it_is_there() -> None:
+def named() -> tuple[L1, Entry]:
+    """An L1 that finds the answer of its entry `a` by a name."""
     l1 = filled(L1(10, ROOMY), "a", "b")
     entry = l1.peek("a")
     assert entry is not None
+    entry.keep(an_answer())
+    assert entry.answer is not None
+    l1.name(entry, entry.answer, b"name")
+    assert l1.named(b"name") is entry.answer
+    assert entry.answer.entry is entry
+    return l1, entry
 
-    l1.name(entry, b"first")
-    l1.name(entry, b"second")
-    assert (l1.named(b"first"), l1.named(b"second")) == (None, entry)
-    l1.put(an_entry("a"))
-    assert l1.named(b"second") is None
+
+def test_an_answer_is_found_by_its_last_name() -> None:
+    l1, entry = named()
+    assert entry.answer is not None
+
+    l1.name(entry, entry.answer, b"other")
+
+    assert (l1.named(b"name"), l1.named(b"other")) == (None, entry.answer)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda _, entry: entry.hold(entry.stored, entry.stored), id="another record"),
+        pytest.param(lambda _, entry: entry.outdate(99, 1), id="it is outdated"),
+        pytest.param(lambda l1, _: l1.put(an_entry("a")), id="another entry"),
+        pytest.param(lambda l1, _: l1.resize(1, 1), id="it is evicted"),
+        pytest.param(lambda l1, _: l1.forget_names(), id="all names are forgotten"),
+    ],
+)
+def test_an_answer_is_not_found_after(change: Callable[[L1, Entry], None]) -> None:
+    l1, entry = named()
+
+    change(l1, entry)
+
+    assert l1.named(b"name") is None

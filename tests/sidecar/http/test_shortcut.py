@@ -21,9 +21,9 @@ def get(name: str, *fields: str, line: str = "GET /v1/sessions/{} HTTP/1.1") -> 
     return "\r\n".join([*lines, "", ""]).encode()
 
 
-async def warmed(policy: Policy = POLICY) -> Twin:
+async def warmed(policy: Policy = POLICY, *, is_guarded: bool = False) -> Twin:
     """One that has answered a plain hit by the shortcut."""
-    twin = Twin(ManualClock(), policy, is_quick=True)
+    twin = Twin(ManualClock(), policy, is_quick=True, is_guarded=is_guarded)
     await twin.begin()
     twin.clock.advance(1)
     for _ in range(3):
@@ -127,7 +127,7 @@ async def test_another_policy_is_followed_at_once(fields: dict[str, object]) -> 
 
 
 async def test_a_token_is_asked_for_by_each_request() -> None:
-    twin = await warmed()
+    twin = await warmed(is_guarded=True)
     twin.token = b"secret"
 
     assert b" 401 " in await twin.say(get(ADA, HINT))
@@ -163,6 +163,43 @@ async def test_a_copy_that_the_stream_does_not_vouch_for_is_asked_about() -> Non
     entry.outdate(2, twin.clock.monotonic())
     assert b"Moorline-Cache: hit" not in await twin.say(get(ADA, HINT))
     assert twin.quick_answers == 2
+
+
+async def test_a_new_stream_vouches_for_nothing_that_was_before() -> None:
+    twin = await warmed()
+    coverage = twin.sessions.core.coverage
+
+    coverage.begin(twin.clock.monotonic())
+    twin.vouch()
+    await twin.say(get(ADA, HINT))
+    assert twin.quick_answers == 1
+
+    entry = twin.entry(ADA)
+    assert entry is not None
+    twin.clock.advance(1)
+    entry.confirm(twin.clock.monotonic())
+    twin.vouch()
+    for _ in range(2):
+        await twin.say(get(ADA, HINT))
+    assert twin.quick_answers == 3
+
+
+async def test_two_clients_and_two_contexts_take_turns() -> None:
+    twin = await warmed()
+    other = get(ADA, HINT, "Accept: */*")
+    shop = get(ADA, HINT, "Moorline-Context: /shop")
+    change = b'{"set":{"n":1}}'
+    head = f"PATCH /v1/sessions/{ADA} HTTP/1.1\r\nHost: localhost\r\nMoorline-Context: /shop\r\n"
+    await twin.say(head.encode() + b"Content-Length: %d\r\n\r\n" % len(change) + change)
+    for _ in range(3):
+        await twin.say(get(ADA, HINT), other, shop)
+    twin.quick_answers = 0
+
+    answers = [await twin.say(get(ADA, HINT), other, shop) for _ in range(3)]
+
+    assert twin.quick_answers == 9
+    for each in answers:
+        assert [each.count(b'"context":"%b"' % name) for name in (b"/", b"/shop")] == [2, 1]
 
 
 async def test_an_outage_is_told_of() -> None:
@@ -221,7 +258,8 @@ async def test_a_mistake_of_ours_ends_the_connection_with_an_answer() -> None:
     twin = await warmed()
     entry = twin.entry(ADA)
     assert entry is not None
-    entry.bodies["/"] = "no body"
+    assert entry.answer is not None
+    entry.answer.tail = "no bytes"  # type: ignore[assignment] # on purpose
 
     assert (await twin.say(get(ADA, HINT))).startswith(b"HTTP/1.1 500 ")
     assert twin.traffic.failures == 1

@@ -11,6 +11,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from moorline_sidecar.domain.policies import Policy
 from moorline_sidecar.sessions.clock import ManualClock
+from msgspec import structs
 
 from tests.sidecar.http.hostile import END, FIELDS, REQUEST_LINES
 from tests.sidecar.http.twins import NAMES, SHORT, Twin
@@ -114,12 +115,26 @@ def token(twin: Twin) -> None:
     twin.token = None if twin.token else b"secret"
 
 
+def streams_again(twin: Twin) -> None:
+    """The stream breaks, and the next one vouches for nothing that was before."""
+    twin.sessions.core.coverage.begin(twin.clock.monotonic())
+    twin.vouch()
+
+
+def follows(twin: Twin) -> None:
+    """Another touch period."""
+    before = twin.sessions.core.policy
+    twin.sessions.follow(structs.replace(before, touch_period_ms=before.touch_period_ms + 1_000))
+
+
 EVENTS: Final[tuple[Event, ...]] = (
     Twin.vouch,
     Twin.vouch,
     outdated,
     away,
     token,
+    streams_again,
+    follows,
     lambda twin: twin.api.follow(twin.by_cookie, "/shop"),
     lambda twin: twin.say(change(NAMES[0])),
     lambda twin: twin.say(b"DELETE /v1/sessions/%b HTTP/1.1\r\nHost: ::1%b" % (b"E" * 32, END)),
@@ -132,9 +147,10 @@ steps = st.lists(
 )
 
 
-async def compare(play: list[list[bytes] | int | Event]) -> None:
+async def compare(play: list[list[bytes] | int | Event], *, is_guarded: bool) -> None:
     clock = ManualClock()
-    quick, plain = Twin(clock, POLICY, is_quick=True), Twin(clock, POLICY, is_quick=False)
+    quick = Twin(clock, POLICY, is_quick=True, is_guarded=is_guarded)
+    plain = Twin(clock, POLICY, is_quick=False, is_guarded=is_guarded)
     warming = [[PLAIN % name.encode()] for name in NAMES for _ in range(3)]
     for twin in (quick, plain):
         await twin.begin()
@@ -158,8 +174,8 @@ async def _played(twin: Twin, step: list[bytes] | Event) -> object:
 
 
 @settings(max_examples=60, phases=(Phase.explicit, Phase.reuse, Phase.generate))
-@given(steps)
+@given(play=steps, is_guarded=st.booleans())
 def test_both_answer_with_the_same_bytes_and_are_left_in_the_same_state(
-    play: list[list[bytes] | int | Event],
+    *, play: list[list[bytes] | int | Event], is_guarded: bool
 ) -> None:
-    asyncio.run(compare(play))
+    asyncio.run(compare(play, is_guarded=is_guarded))

@@ -61,15 +61,18 @@ class Wire(asyncio.Transport):
 
 
 class Twin:
-    """A sidecar whose change stream is live when it is told so."""
+    """A sidecar whose change stream is live when it is told so; a guarded one may want a token."""
 
-    def __init__(self, clock: ManualClock, policy: Policy, *, is_quick: bool) -> None:
+    def __init__(
+        self, clock: ManualClock, policy: Policy, *, is_quick: bool, is_guarded: bool = False
+    ) -> None:
         self.clock = clock
         self.sessions = Sessions(MemoryStore(clock.now), policy, clock)
         self.token: bytes | None = None
         self.limits = Limits()
         self.by_cookie = ByCookie(self.sessions, Cookies(CookiePolicy()))
-        self.api = Api(self.sessions, self.by_cookie, Gate(token=lambda: self.token))
+        gate = Gate(token=lambda: self.token) if is_guarded else Gate()
+        self.api = Api(self.sessions, self.by_cookie, gate)
         self.quick_answers = 0
         self.traffic = Traffic()
         self._roster = Roster()

@@ -62,6 +62,9 @@ class LoopClock:
     def monotonic(self) -> int:
         return round((self._loop.time() - self._start) * 1000) + self._skipped_ms
 
+    def nanoseconds(self) -> int:
+        return self.monotonic() * 1_000_000
+
     def learn(self, store_now: int, asked_at: int, answered_at: int) -> None:
         """Nothing: the store goes by the same clock."""
 
