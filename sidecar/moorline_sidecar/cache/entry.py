@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from moorline_sidecar.domain.changes import content_size
@@ -10,49 +11,64 @@ from moorline_sidecar.domain.policies import Times
 from moorline_sidecar.domain.session import Record, Session, Tombstone
 
 ENTRY_BYTES: Final = 1_500
-"""What an entry takes besides its attributes: record, times, dictionaries; measured with 10,000."""
+"""What an entry takes besides its content: record, times, the frame of its answer, its places in
+dictionaries; measured with 10,000."""
 
-OBJECT_FACTOR: Final = 2
-"""Attributes are held as objects and, once served, as their JSON too."""
+CONTEXT_BYTES: Final = 600
+"""What each context takes besides its text, after the first one: mostly another answer's frame."""
 
 
 class Answer:
     """The answer to a hit on a session that expires: all that does not change between two of them.
 
     `start` is status line, fields up to `fields_end`, framing, and from `json_start` on the JSON
-    before its first time; `tail` is what follows the last one. `other` is of another context.
-    While the L1 finds it by a `name`, among `names`, `entry` is whom it belongs to.
+    before its first time; `middle` is what follows the last one, up to `attributes`, which are the
+    text that the session holds, not a copy. `other` is of another context. While the L1 finds it by
+    a `name`, among `names`, `entry` is whom it belongs to.
     """
 
     __slots__ = (
+        "attributes",
         "context",
         "entry",
         "fields_end",
         "json_start",
+        "middle",
         "name",
         "names",
         "other",
         "start",
-        "tail",
     )
 
-    def __init__(
-        self, context: str, start: bytes, tail: bytes, *, fields_end: int, json_start: int
+    def __init__(  # noqa: PLR0913 each is a fact of its own
+        self,
+        context: str,
+        start: bytes,
+        middle: bytes,
+        attributes: bytes,
+        *,
+        fields_end: int,
+        json_start: int,
     ) -> None:
         self.context = context
         self.start = start
-        self.tail = tail
+        self.middle = middle
+        self.attributes = attributes
         self.fields_end = fields_end
         self.json_start = json_start
         self.entry: Entry | None = None
         self.name = b""
-        self.names: dict[bytes, Answer] = {}
+        self.names = _NO_NAMES
         self.other: Answer | None = None
 
     def unname(self) -> None:
         """Be found no more."""
         self.names.pop(self.name, None)
         self.entry = None
+
+
+_NO_NAMES: Final[dict[bytes, Answer]] = {}
+"""Nothing is ever put there."""
 
 
 class Entry:
@@ -62,12 +78,15 @@ class Entry:
     have such, or being saved just now (`sending`). `confirmed_at` is the monotonic millisecond at
     which the store surely held `stored` as its newest; `floor` is the lowest version that is
     acceptable, by what the change stream has told until `floor_at`. `answer` is the newest of its
-    encoded answers, all of which are dropped with every new record.
+    encoded answers, all of which are dropped with every new record. `before` and `after` are its
+    neighbours in a queue of the L1.
     An entry with unsaved changes must not be evicted.
     """
 
     __slots__ = (
+        "after",
         "answer",
+        "before",
         "confirmed_at",
         "contended_until",
         "cookie_set",
@@ -99,9 +118,12 @@ class Entry:
         self.floor_at = 0
         self.frequency = 0
         self.is_in_main = False
+        self.before: Entry | None = None
+        self.after: Entry | None = None
         self.is_over_locally = False
-        self.unsaved: list[Asked] = []
-        self.sending: list[Asked] = []
+        # No lists: nearly all entries have neither.
+        self.unsaved: Sequence[Asked] = ()
+        self.sending: Sequence[Asked] = ()
         self.unsaved_bytes = 0
         self.unsaved_count = 0
         self.unsaved_since = 0
@@ -116,7 +138,9 @@ class Entry:
         self.forget_answers()
         if isinstance(record, Session):
             self.cookie_set = max(self.cookie_set, record.cookie_set)
-        self.size = ENTRY_BYTES + OBJECT_FACTOR * _content(record)
+        self.size = ENTRY_BYTES + _weight(record)
+        if record is not stored:
+            self.size += _weight(stored)
 
     def answer_of(self, context: str) -> Answer | None:
         """The answer that has been encoded for a context."""
@@ -191,7 +215,9 @@ def times_of(record: Record) -> Times:
     )
 
 
-def _content(record: Record) -> int:
-    if isinstance(record, Session):
-        return content_size(record.contexts)
-    return content_size(record.grace.contexts) if record.grace else 0
+def _weight(record: Record) -> int:
+    session = record if isinstance(record, Session) else record.grace
+    if session is None:
+        return 0
+    more_contexts = max(0, len(session.contexts) - 1)
+    return content_size(session.contexts) + CONTEXT_BYTES * more_contexts

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from moorline_sidecar.cache.entry import Answer, Entry
+from moorline_sidecar.cache.queue import Queue
 
 SMALL_SHARE: Final = 0.1
 """The share of the small queue, as in the paper."""
@@ -41,12 +42,12 @@ class L1:
         self._named: dict[bytes, Answer] = {}
         self.named = self._named.get
         """The answer of a name; not counted as a use."""
-        # A dict finds its first key past all that were deleted before: evicting many entries from
-        # the front of one, for a smaller bound, takes quadratic time.
-        self._small: OrderedDict[str, Entry] = OrderedDict()
-        self._main: OrderedDict[str, Entry] = OrderedDict()
+        self._small = Queue()
+        self._main = Queue()
         self._small_bytes = 0
-        self._ghost: OrderedDict[str, None] = OrderedDict()
+        # By their hashes, and as many as there are entries, which account for them. A dict would
+        # find its first key past all that were deleted before, in quadratic time.
+        self._ghost: OrderedDict[int, None] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -81,12 +82,13 @@ class L1:
         self._entries[entry.key] = entry
         self.bytes += entry.size
         self.added += 1
-        entry.is_in_main = entry.key in self._ghost
+        mark = hash(entry.key)
+        entry.is_in_main = mark in self._ghost
         if entry.is_in_main:
-            del self._ghost[entry.key]
-            self._main[entry.key] = entry
+            del self._ghost[mark]
+            self._main.append(entry)
         else:
-            self._small[entry.key] = entry
+            self._small.append(entry)
             self._small_bytes += entry.size
         self.evict()
         self.high_water = max(self.high_water, len(self._entries))
@@ -131,7 +133,7 @@ class L1:
                 passed_over.append(entry)
         for entry in passed_over:
             entry.is_in_main = True
-            self._main[entry.key] = entry
+            self._main.append(entry)
 
     @property
     def is_over(self) -> bool:
@@ -140,14 +142,15 @@ class L1:
 
     def _next_candidate(self) -> Entry | None:
         """The entry to evict: from small while it is over its share, else from main."""
-        while self._small or self._main:
+        while True:
             from_small = not self._main or self._small_is_over()
             queue = self._small if from_small and self._small else self._main
-            entry = next(iter(queue.values()))
-            if entry.frequency == 0 or (queue is self._small and entry.frequency == 1):
+            entry = queue.first
+            if entry is None or entry.frequency == 0:
+                return entry
+            if queue is self._small and entry.frequency == 1:
                 return entry
             self._promote(entry)
-        return None
 
     def _small_is_over(self) -> bool:
         return (
@@ -161,17 +164,18 @@ class L1:
         self._leave_queue(entry)
         entry.frequency = frequency
         entry.is_in_main = True
-        self._main[entry.key] = entry
+        self._main.append(entry)
 
     def _leave_queue(self, entry: Entry) -> None:
         if entry.is_in_main:
-            self._main.pop(entry.key, None)
-        elif self._small.pop(entry.key, None) is not None:
+            self._main.remove(entry)
+        else:
+            self._small.remove(entry)
             self._small_bytes -= entry.size
 
     def _remember_ghost(self, entry: Entry) -> None:
         if entry.is_in_main:
             return
-        self._ghost[entry.key] = None
-        while len(self._ghost) > self.max_sessions:
-            del self._ghost[next(iter(self._ghost))]
+        self._ghost[hash(entry.key)] = None
+        while len(self._ghost) > len(self._entries):
+            self._ghost.popitem(last=False)

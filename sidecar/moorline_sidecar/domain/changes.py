@@ -6,9 +6,10 @@ import math
 from collections.abc import Mapping
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType, structs
+from msgspec import UNSET, Raw, Struct, UnsetType, structs
 
 from moorline_sidecar.domain.attributes import INTEGER_MAX, INTEGER_MIN, escaped
+from moorline_sidecar.domain.content import Content, content_of
 from moorline_sidecar.domain.policies import RECENT_KEYS, Policy, Times, expiry_of
 from moorline_sidecar.domain.serials import parted
 from moorline_sidecar.domain.session import Json, Session
@@ -60,7 +61,7 @@ class Patch(Struct, frozen=True, kw_only=True):
 
 def content_size(contexts: Mapping[str, Mapping[str, Json]]) -> int:
     """The bytes that count against `sessions.maxBytes`: all contexts as JSON."""
-    return len(_encode(contexts))
+    return contexts.size if isinstance(contexts, Content) else len(_encode(contexts))
 
 
 def patched(session: Session, patch: Patch, max_bytes: int) -> Session:
@@ -74,8 +75,8 @@ def patched(session: Session, patch: Patch, max_bytes: int) -> Session:
     """
     changes: dict[str, Json] = {}
     if patch.attributes_change:
-        contexts = dict(session.contexts)
-        contexts[patch.context] = _patched_attributes(session, patch)
+        content = content_of(session.contexts)
+        contexts = content.put(patch.context, _patched_attributes(content, patch))
         _check_size(session, contexts, max_bytes)
         changes["contexts"] = contexts
     if patch.max_idle_ms is not UNSET:
@@ -119,16 +120,16 @@ def remembering(session: Session, idempotency_key: str) -> Session:
     return structs.replace(session, recent=recent)
 
 
-def _patched_attributes(session: Session, patch: Patch) -> dict[str, Json]:
-    if patch.replace is not None:
-        attributes = dict(patch.replace)
-    else:
-        attributes = dict(session.contexts.get(patch.context, {}))
+def _patched_attributes(content: Content, patch: Patch) -> dict[str, Json | Raw]:
+    attributes: dict[str, Json | Raw] = {}
+    attributes.update(content.raw(patch.context) if patch.replace is None else patch.replace)
     attributes.update(patch.set)
     for name in patch.unset:
         attributes.pop(name, None)
     for name, amount in patch.increment.items():
-        attributes[name] = _incremented(name, attributes.get(name, 0), amount)
+        value = attributes.get(name, 0)
+        known = msgspec.json.decode(value) if isinstance(value, Raw) else value
+        attributes[name] = _incremented(name, known, amount)
     return attributes
 
 

@@ -2,14 +2,14 @@
 
 Times are milliseconds since 1970 in the store's time. Attribute values are what JSON holds: None,
 bool, int (64 bits), float, str, list and dict; binary is `{"$binary": {"base64", "subType"}}`.
-Records are immutable: whoever changes one makes a new one that shares what did not change, so that
-`changed_attributes` finds the difference by identity.
+Records are immutable: whoever changes one makes a new one that shares what did not change. Contexts
+are any mapping; what is kept for long has `content.Content` there.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from msgspec import Struct
@@ -29,7 +29,7 @@ class Reason(enum.StrEnum):
     SHUTDOWN = "shutdown"
 
 
-class Session(Struct, frozen=True, kw_only=True):
+class Session(Struct, frozen=True, kw_only=True, gc=False):
     """A live session.
 
     `version` grows with every write that changes; times are no change. `expiry` is None for never,
@@ -58,7 +58,7 @@ class Session(Struct, frozen=True, kw_only=True):
     contexts: Mapping[str, Mapping[str, Json]]
 
 
-class Tombstone(Struct, frozen=True, kw_only=True):
+class Tombstone(Struct, frozen=True, kw_only=True, gc=False):
     """An ended session: final.
 
     `grace` is the session as it was before a renew, None otherwise and once the grace is over.
@@ -92,38 +92,3 @@ class Mark(Struct, frozen=True, kw_only=True):
     expiry: int | None = None
     max_idle_ms: int = 0
     last_node: str = ""
-
-
-class AttributeChange(Struct, frozen=True):
-    """One attribute that a write sets, or unsets where `is_set` is false."""
-
-    context: str
-    name: str
-    is_set: bool
-    value: Json = None
-
-
-def changed_attributes(before: Session, after: Session) -> Iterator[AttributeChange]:
-    """Each attribute in which `after` differs, by identity of the value, in contexts of both.
-
-    Contexts that only `after` has are not reported (see `added_contexts`); contexts never vanish.
-    """
-    for context, attributes in after.contexts.items():
-        known = before.contexts.get(context)
-        if known is None or known is attributes:
-            continue
-        for name, value in attributes.items():
-            if name not in known or known[name] is not value:
-                yield AttributeChange(context, name, is_set=True, value=value)
-        for name in known:
-            if name not in attributes:
-                yield AttributeChange(context, name, is_set=False)
-
-
-def added_contexts(before: Session, after: Session) -> Mapping[str, Mapping[str, Json]]:
-    """The contexts that only `after` has, whole."""
-    return {
-        context: attributes
-        for context, attributes in after.contexts.items()
-        if context not in before.contexts
-    }

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 import msgspec
+from msgspec import Raw
 
 from moorline_sidecar.cache.entry import Entry
 from moorline_sidecar.domain.ids import Hint
-from moorline_sidecar.domain.session import Json, Tombstone
+from moorline_sidecar.domain.session import Tombstone
 from moorline_sidecar.errors import MoorlineError, SessionEnded, VersionConflict
 from moorline_sidecar.http.asking import Asking
 from moorline_sidecar.http.messages import Response
@@ -76,7 +77,7 @@ class Answers:
             return self.renderer.session(200, served.entry, facts)
         return self.renderer.empty(204, served.entry, facts)
 
-    def attribute(self, served: Served, session_id: str, asking: Asking, value: Json) -> Response:
+    def attribute(self, served: Served, session_id: str, asking: Asking, value: Raw) -> Response:
         """200 with one attribute's value."""
         facts = self._facts(served, session_id, asking)
         entry = served.entry

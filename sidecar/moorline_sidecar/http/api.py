@@ -6,11 +6,13 @@ from collections.abc import Awaitable, Coroutine, Mapping
 from typing import Any, Final
 
 import structlog
+from msgspec import Raw
 
 from moorline_sidecar.cache.entry import Entry
 from moorline_sidecar.domain.changes import Patch
+from moorline_sidecar.domain.content import content_of
 from moorline_sidecar.domain.ids import new_id
-from moorline_sidecar.domain.session import Json, Session
+from moorline_sidecar.domain.session import Session
 from moorline_sidecar.errors import (
     AttributeUnknown,
     InvalidRequest,
@@ -301,6 +303,6 @@ class Api:
         return self._answers.attribute(served, named.session_id, asking, attributes[name])
 
 
-def _attributes(entry: Entry, context: str) -> Mapping[str, Json]:
+def _attributes(entry: Entry, context: str) -> Mapping[str, Raw]:
     record = entry.record
-    return record.contexts.get(context, {}) if isinstance(record, Session) else {}
+    return content_of(record.contexts).raw(context) if isinstance(record, Session) else {}

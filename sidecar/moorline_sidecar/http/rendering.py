@@ -7,14 +7,16 @@ entry, and only the times are put in between.
 from __future__ import annotations
 
 import sys
+from functools import lru_cache
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from moorline_sidecar.cache.entry import Answer, Entry
+from moorline_sidecar.domain.content import content_of
 from moorline_sidecar.domain.ids import Hint
 from moorline_sidecar.domain.policies import Times
-from moorline_sidecar.domain.session import Json, Session
+from moorline_sidecar.domain.session import Session
 from moorline_sidecar.http.framing import STATUS_LINES, length_and_end
 from moorline_sidecar.http.instants import instant
 from moorline_sidecar.http.messages import Response
@@ -26,6 +28,8 @@ _JSON = b"Content-Type: application/json\r\n"
 _NO_STORE = b"Cache-Control: no-store\r\n"
 _BEFORE_LAST = b'","lastAccessed":"'
 _BEFORE_EXPIRY = b'","expires":"'
+_END = b"}"
+_NO_ATTRIBUTES = b"{}"
 _TIMES_BYTES = len(_BEFORE_LAST + _BEFORE_EXPIRY) + 3 * len(instant(0))
 _encode = msgspec.json.Encoder().encode
 
@@ -56,7 +60,9 @@ def hit(answer: Answer, times: Times) -> bytes:
             instant(times.own_last_accessed),
             _BEFORE_EXPIRY,
             instant(times.own_expiry or 0),
-            answer.tail,
+            answer.middle,
+            answer.attributes,
+            _END,
         )
     )
 
@@ -94,9 +100,9 @@ class Renderer:
             status, b"%bMoorline-Expires: %b\r\n" % (self.fields(entry, facts), expires)
         )
 
-    def value(self, entry: Entry, facts: Facts, value: Json) -> Response:
+    def value(self, entry: Entry, facts: Facts, value: Raw) -> Response:
         """An answer with one attribute."""
-        return Response(200, _JSON + self.fields(entry, facts), _encode(value))
+        return Response(200, _JSON + self.fields(entry, facts), bytes(value))
 
     def fields(self, entry: Entry, facts: Facts) -> bytes:
         """The fields of every successful answer about a session."""
@@ -141,18 +147,20 @@ class Renderer:
                 instant(session.created),
             )
         )
-        tail = b'","maxIdleSeconds":%b,"principal":%b,"attributes":%b}' % (
-            _encode(_seconds(session.max_idle_ms)),
-            _encode(session.principal),
-            _encode(session.contexts.get(facts.context, {})),
-        )
+        if session.principal is None:
+            middle = _before_attributes_of_nobody(session.max_idle_ms)
+        else:
+            middle = _before_attributes(session.max_idle_ms, session.principal)
+        attributes = content_of(session.contexts).text(facts.context) or _NO_ATTRIBUTES
         hit = Facts(facts.session_id, facts.context, Source.HIT)
         fields = _OK + _JSON + self.fields(entry, hit)
-        start = fields + length_and_end(len(head) + _TIMES_BYTES + len(tail))
+        size = len(head) + _TIMES_BYTES + len(middle) + len(attributes) + len(_END)
+        start = fields + length_and_end(size)
         return Answer(
             sys.intern(facts.context),
             start + head,
-            tail,
+            middle,
+            attributes,
             fields_end=len(fields),
             json_start=len(start),
         )
@@ -161,13 +169,27 @@ class Renderer:
 def _joined(entry: Entry, answer: Answer) -> bytes:
     times = entry.times
     expiry = times.own_expiry
-    return b'%b%b","lastAccessed":"%b","expires":%b%b' % (
+    return b'%b%b","lastAccessed":"%b","expires":%b%b%b}' % (
         answer.start[answer.json_start :],
         instant(times.own_accessed),
         instant(times.own_last_accessed),
         b"null" if expiry is None else b'"' + instant(expiry),
-        answer.tail[1:] if expiry is None else answer.tail,
+        answer.middle[1:] if expiry is None else answer.middle,
+        answer.attributes,
     )
+
+
+def _before_attributes(max_idle_ms: int, principal: str | None) -> bytes:
+    return b'","maxIdleSeconds":%b,"principal":%b,"attributes":' % (
+        _encode(_seconds(max_idle_ms)),
+        _encode(principal),
+    )
+
+
+@lru_cache(maxsize=256)
+def _before_attributes_of_nobody(max_idle_ms: int) -> bytes:
+    # One text for all these sessions, not one for each.
+    return _before_attributes(max_idle_ms, None)
 
 
 def _seconds(milliseconds: int) -> int | float:

@@ -29,8 +29,8 @@ ROUTES: Final[Mapping[tuple[str, ...], frozenset[bytes]]] = {
 }
 """Every route below `/v1`, and the methods that it takes."""
 
-REMEMBERED: Final = 8_192
-"""Paths and ids that are taken apart once: those of a busy worker's sessions, a few megabytes."""
+REMEMBERED: Final = 1_024
+"""Paths and ids that are taken apart once, of sessions in use just now: half a megabyte."""
 
 REMEMBERED_BYTES: Final = 256
 """Longer ones are not kept: they are no ids of ours."""

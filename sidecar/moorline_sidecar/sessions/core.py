@@ -249,7 +249,7 @@ class Core:
         """The session is over: whoever changed it last was told that it was not saved yet."""
         self.counters.lost_changes += entry.unsaved_count
         entry.unsaved_count = 0
-        entry.unsaved, entry.sending = [], []
+        entry.unsaved, entry.sending = (), ()
         self.note_unsaved(entry)
 
     def _times_of(self, stored: Record) -> Times:

@@ -9,6 +9,7 @@ from msgspec import UNSET, Struct, structs
 
 from moorline_sidecar.cache.entry import Entry, times_of
 from moorline_sidecar.domain.changes import Patch, patched
+from moorline_sidecar.domain.content import content_of
 from moorline_sidecar.domain.merging import Asked, merge
 from moorline_sidecar.domain.policies import deadline_of, expiry_of
 from moorline_sidecar.domain.session import Session, Tombstone
@@ -213,7 +214,7 @@ class Creating:
             last_node=policy.worker,
             last_saved=0,
             cookie_set=0,
-            contexts={patch.context: {}},
+            contexts=content_of({patch.context: {}}),
         )
         return self._beginning(patched(session, patch, policy.max_session_bytes))
 

@@ -15,6 +15,7 @@ import msgspec
 import structlog
 from msgspec import Struct
 
+from moorline_sidecar.domain.content import as_json
 from moorline_sidecar.domain.merging import Asked
 from moorline_sidecar.domain.serials import Serial
 from moorline_sidecar.domain.session import Reason, Session
@@ -64,7 +65,7 @@ class Ended(Struct, frozen=True, tag="ended"):
 
 Kept: TypeAlias = Created | Changed | Sent | Ended
 
-_encode = msgspec.json.Encoder().encode
+_encode = msgspec.json.Encoder(enc_hook=as_json).encode
 _decoder = msgspec.json.Decoder(Kept)
 
 

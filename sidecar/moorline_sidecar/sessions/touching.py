@@ -19,6 +19,9 @@ from moorline_sidecar.stores.base import Touch
 TICK_SECONDS: Final = 0.25
 """How exactly a touch period is kept; well within the 5 s of slack."""
 
+TICK_MS: Final = 250
+"""What becomes due within one is written at once, when the first of it is due."""
+
 BATCH_MAX: Final = 500
 """Times in one bulk write: a tenth of a second on a slow store."""
 
@@ -37,7 +40,9 @@ class Touching:
 
     def __init__(self, core: Core) -> None:
         self._core = core
-        self._due: list[tuple[int, str]] = []
+        # Keys by when they are due, in ticks: nothing is kept for each of them but its place.
+        self._due: dict[int, list[str]] = {}
+        self._ticks: list[int] = []
         self._batch_max = BATCH_MAX
 
     def access(self, entry: Entry) -> bool:
@@ -111,23 +116,29 @@ class Touching:
             return
         times.is_queued = True
         self._core.unwritten[key] = times
-        heapq.heappush(self._due, (self._core.clock.monotonic() + in_ms, key))
+        tick = (self._core.clock.monotonic() + in_ms) // TICK_MS
+        keys = self._due.get(tick)
+        if keys is None:
+            self._due[tick] = [key]
+            heapq.heappush(self._ticks, tick)
+        else:
+            keys.append(key)
 
     def _take(self, *, due_only: bool) -> list[tuple[str, Times]]:
         """What waits, or is due, out of the queue."""
-        now = self._core.clock.monotonic()
+        now = self._core.clock.monotonic() // TICK_MS
         batch: list[tuple[str, Times]] = []
-        while self._due and (not due_only or self._due[0][0] <= now):
-            _, key = heapq.heappop(self._due)
-            times = self._core.unwritten.get(key)
-            if times is None or not times.is_queued:
-                continue
-            times.is_queued = False
-            times.calm_until = 0
-            if times.own_accessed > times.stored_accessed:
-                batch.append((key, times))
-            else:  # A change has written it meanwhile.
-                del self._core.unwritten[key]
+        while self._ticks and (not due_only or self._ticks[0] <= now):
+            for key in self._due.pop(heapq.heappop(self._ticks)):
+                times = self._core.unwritten.get(key)
+                if times is None or not times.is_queued:
+                    continue
+                times.is_queued = False
+                times.calm_until = 0
+                if times.own_accessed > times.stored_accessed:
+                    batch.append((key, times))
+                else:  # A change has written it meanwhile.
+                    del self._core.unwritten[key]
         return batch
 
     async def _flush(

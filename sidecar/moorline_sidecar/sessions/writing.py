@@ -167,7 +167,7 @@ class Writing:
                 continue
             if not is_written and base.unsaved:
                 # All of it had been written before, as its idempotency keys show.
-                base.unsaved, base.unsaved_count = [], 0
+                base.unsaved, base.unsaved_count = (), 0
                 self._core.note_unsaved(base)
                 self._core.hold(base, stored, stored)
             record = base.record
@@ -294,7 +294,7 @@ class Writing:
             after = numbered(after, serial)
         after = structs.replace(after, cookie_set=max(after.cookie_set, base.cookie_set))
         # What is deferred from now on is not in this write.
-        base.sending, base.unsaved = base.unsaved, []
+        base.sending, base.unsaved = base.unsaved, ()
         sent_count = base.unsaved_count
         try:
             outcome = await write_surely(
@@ -311,7 +311,7 @@ class Writing:
             raise
         match outcome:
             case Outcome.APPLIED:
-                base.sending = []
+                base.sending = ()
                 base.unsaved_count -= sent_count
                 core.note_unsaved(base)
                 return after
@@ -326,7 +326,7 @@ class Writing:
     def _keep_unsaved(self, entry: Entry) -> None:
         """What was not saved waits for the next write, before what came meanwhile."""
         entry.unsaved = compacted(entry.promised)
-        entry.sending = []
+        entry.sending = ()
         self._core.note_unsaved(entry)
 
     async def _leave_gap(self, entry: Entry, asked_at: int) -> None:

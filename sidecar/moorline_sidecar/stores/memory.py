@@ -14,15 +14,9 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from moorline_sidecar.domain.session import (
-    Json,
-    Mark,
-    Record,
-    Session,
-    Tombstone,
-    added_contexts,
-    changed_attributes,
-)
+from moorline_sidecar.domain.content import content_of
+from moorline_sidecar.domain.differences import added_contexts, changed_attributes
+from moorline_sidecar.domain.session import Json, Mark, Record, Session, Tombstone
 from moorline_sidecar.errors import AlreadyExists
 from moorline_sidecar.stores.base import (
     AccessGuard,
@@ -230,6 +224,8 @@ def _changed(stored: Session, change: Change) -> Session:
 
 
 def _contexts(stored: Session, change: Change) -> Mapping[str, Mapping[str, Json]]:
+    if stored.contexts is change.before.contexts:
+        return change.after.contexts
     contexts = {context: dict(attributes) for context, attributes in stored.contexts.items()}
     contexts.update(
         (context, dict(attributes))
@@ -240,7 +236,7 @@ def _contexts(stored: Session, change: Change) -> Mapping[str, Mapping[str, Json
             contexts.setdefault(changed.context, {})[changed.name] = changed.value
         elif changed.context in contexts:
             contexts[changed.context].pop(changed.name, None)
-    return contexts
+    return content_of(contexts)
 
 
 def _ended(stored: Session, end: End) -> Tombstone:

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeAlias, TypeGuard
 from bson.datetime_ms import DatetimeMS
 from bson.int64 import Int64
 
+from moorline_sidecar.domain.content import Content, content_of
 from moorline_sidecar.domain.session import Json, Mark, Reason, Record, Session, Tombstone
 from moorline_sidecar.stores.base import AccessGuard, Copy, Expired, Seen, Summary
 from moorline_sidecar.stores.bson_codec import (
@@ -211,13 +212,13 @@ def _grace(document: Document, version: int) -> Session:
     return _session({**document, "version": version, "writeId": "", "renewOf": None})
 
 
-def _contexts(found: object) -> dict[str, dict[str, Json]]:
+def _contexts(found: object) -> Content:
     if not isinstance(found, dict):
-        return {}
+        return content_of({})
     contexts: dict[str, dict[str, Json]] = {}
     for field, attributes in found.items():
         contexts.setdefault(decode_key(field), {}).update(decode_attributes(attributes))
-    return contexts
+    return content_of(contexts)
 
 
 def _moment(found: object, default: int = 0) -> int:

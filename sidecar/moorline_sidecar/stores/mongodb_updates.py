@@ -6,7 +6,7 @@ from typing import Any, Final, TypeAlias
 
 from bson.int64 import Int64
 
-from moorline_sidecar.domain.session import added_contexts, changed_attributes
+from moorline_sidecar.domain.differences import added_contexts, changed_attributes
 from moorline_sidecar.stores.base import Change, End, Purge, PurgeKind, Touch, Write
 from moorline_sidecar.stores.bson_codec import encode, encode_key, encode_object
 from moorline_sidecar.stores.mongodb_documents import date

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 from sqlalchemy import Row
 
+from moorline_sidecar.domain.content import content_of
 from moorline_sidecar.domain.session import Json, Mark, Reason, Record, Session, Tombstone
 from moorline_sidecar.stores.base import AccessGuard, Copy, Expired, Summary
 from moorline_sidecar.stores.registry import Member
@@ -148,7 +149,7 @@ def _session(
         recent=_recent(row.recent),
         write_id="" if is_grace else row.write_id,
         renew_of=None if is_grace else row.renew_of,
-        contexts=contexts,
+        contexts=content_of(contexts),
     )
 
 

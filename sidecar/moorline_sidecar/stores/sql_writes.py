@@ -13,7 +13,7 @@ from typing import Any, Final
 from sqlalchemy import Row, bindparam, delete, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from moorline_sidecar.domain.session import added_contexts, changed_attributes
+from moorline_sidecar.domain.differences import added_contexts, changed_attributes
 from moorline_sidecar.stores.base import Change, End, Outcome, Touch, Write
 from moorline_sidecar.stores.sql_dialects import Dialect
 from moorline_sidecar.stores.sql_rows import (

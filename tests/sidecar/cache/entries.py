@@ -19,9 +19,9 @@ def an_entry(key: str, attribute_bytes: int = 0, *, is_unsaved: bool = False) ->
     session = weighing(key, attribute_bytes)
     entry = Entry(session, times_of(session), 0)
     if is_unsaved:
-        entry.unsaved.append(A_CHANGE)
+        entry.unsaved = (A_CHANGE,)
     return entry
 
 
 def an_answer(context: str = "/") -> Answer:
-    return Answer(context, b"start", b"tail", fields_end=1, json_start=2)
+    return Answer(context, b"start", b"middle", b"{}", fields_end=1, json_start=2)

@@ -1,6 +1,6 @@
 import pytest
-from moorline_sidecar.cache.entry import Entry, detached, times_of
-from moorline_sidecar.domain.changes import Patch
+from moorline_sidecar.cache.entry import CONTEXT_BYTES, ENTRY_BYTES, Entry, detached, times_of
+from moorline_sidecar.domain.changes import Patch, content_size
 from moorline_sidecar.domain.merging import Asked
 from moorline_sidecar.domain.policies import Times
 from moorline_sidecar.domain.session import Reason, Record, Session, Tombstone
@@ -32,7 +32,7 @@ def test_a_new_entry_serves_what_is_stored() -> None:
     assert entry.key == session.key
     assert entry.record is entry.stored is session
     assert (entry.confirmed_at, entry.used_at, entry.cookie_set) == (5, 5, T0 + 3)
-    assert entry.unsaved == []
+    assert entry.promised == []
 
 
 def test_the_times_of_a_session_are_its_own() -> None:
@@ -106,12 +106,22 @@ def test_a_detached_entry_shows_a_record_as_it_was() -> None:
     assert entry.is_evictable
 
 
-def test_what_is_served_is_what_is_weighed() -> None:
+def test_content_weighs_what_its_text_takes() -> None:
+    assert an_entry("session-1", 1_000).size - an_entry("session-1", 10).size == 990
+
+
+def test_what_is_served_weighs_beside_what_is_stored() -> None:
     light, heavy = an_entry("session-1", 10), an_entry("session-1", 10)
     heavy.hold(heavy.stored, weighing("session-1", 1_000))
 
-    # Held as objects and as JSON.
-    assert heavy.size - light.size == 2 * 990
+    assert heavy.size - light.size == content_size(weighing("session-1", 1_000).contexts)
+
+
+def test_each_context_after_the_first_weighs() -> None:
+    one, two = {"/": {"a": 1}}, {"/": {"a": 1}, "/admin": {}}
+
+    more = held(a_session(contexts=two)).size - held(a_session(contexts=one)).size
+    assert more == CONTEXT_BYTES + len(',"/admin":{}')
 
 
 @pytest.mark.parametrize(
@@ -123,11 +133,11 @@ def test_what_is_served_is_what_is_weighed() -> None:
     ],
 )
 def test_every_entry_weighs_something(record: Record) -> None:
-    assert held(record).size >= 1_500
+    assert held(record).size >= ENTRY_BYTES
 
 
 def test_what_a_tombstone_keeps_for_its_grace_weighs() -> None:
     light, heavy = weighing("session-1", 10), weighing("session-1", 1_010)
 
-    assert held(a_tombstone(heavy)).size - held(a_tombstone(light)).size == 2 * 1_000
+    assert held(a_tombstone(heavy)).size - held(a_tombstone(light)).size == 1_000
     assert held(a_tombstone()).size < held(a_tombstone(light)).size

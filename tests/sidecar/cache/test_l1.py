@@ -187,7 +187,7 @@ def test_newcomers_that_grow_beyond_their_share_go_first() -> None:
 
 def test_newcomers_within_their_share_do_not_go_first() -> None:
     l1 = with_a_used_main_queue(20 * ONE)
-    grow(l1, "used-9", ONE)
+    grow(l1, "used-9", 2 * ONE)
     filled(l1, "new")
 
     assert l1.peek("new") is not None
@@ -207,7 +207,7 @@ def test_what_is_unsaved_is_never_evicted() -> None:
 def test_what_is_being_saved_is_not_evicted_before_it_is_saved() -> None:
     l1 = L1(20, ROOMY)
     entry = an_entry("sending", is_unsaved=True)
-    entry.sending, entry.unsaved = entry.unsaved, []
+    entry.sending, entry.unsaved = entry.unsaved, ()
     l1.put(entry)
     filled(l1, *(f"once-{n}" for n in range(200)))
 
@@ -221,7 +221,7 @@ def test_what_is_unsaved_may_exceed_the_bounds_until_it_is_saved() -> None:
     assert len(l1) == 30
 
     for entry in l1:
-        entry.unsaved.clear()
+        entry.unsaved = ()
     l1.evict()
 
     assert len(l1) == 20

@@ -58,19 +58,19 @@ class L1Model(RuleBasedStateMachine):
         """A change that waits to be saved, to an entry that the L1 holds."""
         entry = self.l1.get(name)
         if entry is not None:
-            entry.unsaved.append(A_CHANGE)
+            entry.unsaved = [*entry.unsaved, A_CHANGE]
 
     @rule(name=names)
     def send(self, name: str) -> None:
         """What is being saved is not saved yet."""
         if name in self.put:
             entry = self.put[name]
-            entry.sending, entry.unsaved = [*entry.sending, *entry.unsaved], []
+            entry.sending, entry.unsaved = entry.promised, ()
 
     @rule(name=names)
     def save(self, name: str) -> None:
         if name in self.put:
-            self.put[name].sending.clear()
+            self.put[name].sending = ()
             self.l1.evict()
 
     @rule(name=names)

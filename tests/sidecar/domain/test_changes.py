@@ -67,7 +67,7 @@ def test_contexts_are_apart(members: dict[str, Any]) -> None:
     before = a_session(contexts={"/": dict(BEFORE), "/shop": dict(BEFORE)})
     after = changed(before, **members)
 
-    assert after.contexts["/"] is before.contexts["/"]
+    assert after.contexts["/"] == before.contexts["/"]
     assert after.contexts["/shop"] != BEFORE
 
 

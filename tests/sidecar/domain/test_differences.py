@@ -5,14 +5,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from moorline_sidecar.domain.changes import Patch
-from moorline_sidecar.domain.merging import UNLIMITED, Asked, merge
-from moorline_sidecar.domain.session import (
+from moorline_sidecar.domain.differences import (
     AttributeChange,
-    Json,
-    Session,
     added_contexts,
     changed_attributes,
 )
+from moorline_sidecar.domain.merging import UNLIMITED, Asked, merge
+from moorline_sidecar.domain.session import Json, Session
 from msgspec import structs
 
 from tests.contract.sessions import a_session
@@ -102,11 +101,27 @@ def test_only_what_changed_is_written(
     assert set(added_contexts(BASE, after)) == new_contexts
 
 
-def test_values_that_were_not_touched_are_known_by_identity() -> None:
-    # Nothing is compared deeply: what comes out of another decoding counts as changed.
+@pytest.mark.parametrize(
+    ("value", "other"),
+    [
+        pytest.param(1, 1.0, id="integer and double"),
+        pytest.param(1, True, id="number and boolean"),
+        pytest.param(0.0, -0.0, id="signs of zero"),
+        pytest.param({"a": 1, "b": 2}, {"b": 2, "a": 1}, id="order of names"),
+        pytest.param("\u00e9", "e\u0301", id="forms of a character"),
+    ],
+)
+def test_values_that_python_or_people_call_equal_differ(value: Json, other: Json) -> None:
+    before, after = ({"/": {"x": each}} for each in (value, other))
+    session = a_session(contexts=before)
+
+    assert reported(session, structs.replace(session, contexts=after)) == {("/", "x", True)}
+
+
+def test_the_same_values_from_another_decoding_do_not_differ() -> None:
     decoded = structs.replace(BASE, contexts=copy.deepcopy(BASE.contexts))
 
-    assert {("/", "a", True), ("/", "b", True)} <= reported(BASE, decoded)
+    assert reported(BASE, decoded) == set()
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -144,7 +145,7 @@ def test_an_answer_says_what_applies_wherever_it_came_from(
 def test_what_is_unsaved_has_no_tag(source: Source) -> None:
     entry = held()
     RENDERER.session(200, entry, PLAIN)
-    entry.unsaved.append(A_CHANGE)
+    entry.unsaved = (A_CHANGE,)
     entry.hold(entry.stored, a_session(version=7, contexts={"/": {"a": 1}}))
     facts = structs.replace(PLAIN, source=source)
 
@@ -157,10 +158,10 @@ def test_what_is_unsaved_has_no_tag(source: Source) -> None:
 
 def test_what_was_saved_has_a_tag_again() -> None:
     entry = held()
-    entry.unsaved.append(A_CHANGE)
+    entry.unsaved = (A_CHANGE,)
     hit = structs.replace(PLAIN, source=Source.HIT)
     RENDERER.session(200, entry, hit)
-    entry.unsaved.clear()
+    entry.unsaved = ()
     saved = a_session(version=8)
     entry.hold(saved, saved)
 
@@ -237,7 +238,7 @@ def test_an_answer_without_a_body_says_when_the_session_expires(
 
 @pytest.mark.parametrize("value", [None, 1, "x", {"a": [1.5]}])
 def test_an_attribute_is_answered_with_its_value(value: object) -> None:
-    response = RENDERER.value(held(), PLAIN, value)
+    response = RENDERER.value(held(), PLAIN, msgspec.Raw(msgspec.json.encode(value)))
 
     assert json.loads(response.body) == value
     assert fields_of(response)["Content-Type"] == "application/json"

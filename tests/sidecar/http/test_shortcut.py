@@ -259,7 +259,7 @@ async def test_a_mistake_of_ours_ends_the_connection_with_an_answer() -> None:
     entry = twin.entry(ADA)
     assert entry is not None
     assert entry.answer is not None
-    entry.answer.tail = "no bytes"  # type: ignore[assignment] # on purpose
+    entry.answer.middle = "no bytes"  # type: ignore[assignment] # on purpose
 
     assert (await twin.say(get(ADA, HINT))).startswith(b"HTTP/1.1 500 ")
     assert twin.traffic.failures == 1
