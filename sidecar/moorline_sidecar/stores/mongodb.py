@@ -36,6 +36,7 @@ from moorline_sidecar.stores.base import (
 )
 from moorline_sidecar.stores.diagnosis import READY, Diagnosis
 from moorline_sidecar.stores.mongodb_client import Client, Connection
+from moorline_sidecar.stores.mongodb_commands import Collection, find_by_keys
 from moorline_sidecar.stores.mongodb_diagnosis import diagnose
 from moorline_sidecar.stores.mongodb_documents import (
     COPY_FIELDS,
@@ -55,7 +56,7 @@ from moorline_sidecar.stores.mongodb_indexes import make_indexes
 from moorline_sidecar.stores.mongodb_registry import MongoRegistry
 from moorline_sidecar.stores.mongodb_stream import change_stream
 from moorline_sidecar.stores.mongodb_updates import END_OF_GRACE, purge_filter, touch_operation
-from moorline_sidecar.stores.mongodb_writes import Collection, Writer
+from moorline_sidecar.stores.mongodb_writes import Writer
 from moorline_sidecar.stores.registry import Registry
 
 Result = TypeVar("Result")
@@ -101,6 +102,7 @@ class MongoStore(SessionStore):
         self._collection = collection
         self._write_concern = WriteConcern(w=write_concern, j=True)
         self._writer = writer or Writer()
+        self._opened: tuple[Client, Collection] | None = None
 
     async def load(self, keys: Sequence[str]) -> dict[str, Record]:
         documents = await self._find_keys(keys)
@@ -252,7 +254,9 @@ class MongoStore(SessionStore):
     async def _find_keys(
         self, keys: Sequence[str], fields: Sequence[str] | None = None
     ) -> list[dict[str, Any]]:
-        return await self._find({"_id": {"$in": list(keys)}}, fields, len(keys)) if keys else []
+        if not keys:
+            return []
+        return await self._run(lambda sessions: find_by_keys(sessions, keys, fields))
 
     async def _find(
         self,
@@ -297,6 +301,11 @@ class MongoStore(SessionStore):
                         raise
 
     def _sessions(self, client: Client) -> Collection:
+        if self._opened is None or self._opened[0] is not client:
+            self._opened = client, self._open(client)
+        return self._opened[1]
+
+    def _open(self, client: Client) -> Collection:
         return client[self._database].get_collection(
             self._collection,
             codec_options=CODEC,

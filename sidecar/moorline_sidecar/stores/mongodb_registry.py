@@ -8,8 +8,8 @@ from typing import Any, Final, Protocol, TypeVar
 from bson.int64 import Int64
 from pymongo.write_concern import WriteConcern
 
+from moorline_sidecar.stores.mongodb_commands import Collection
 from moorline_sidecar.stores.mongodb_documents import date, member_of
-from moorline_sidecar.stores.mongodb_writes import Collection
 from moorline_sidecar.stores.registry import Member, Registry
 
 Result = TypeVar("Result")

@@ -19,6 +19,7 @@ from pymongo.read_concern import ReadConcern
 from moorline_sidecar.errors import HistoryLost, StreamUnsupported
 from moorline_sidecar.stores.base import Heard, Seen, Stream
 from moorline_sidecar.stores.mongodb_client import Client, Connection
+from moorline_sidecar.stores.mongodb_commands import Collection
 from moorline_sidecar.stores.mongodb_documents import seen_of
 from moorline_sidecar.stores.mongodb_errors import (
     AUTHENTICATION_FAILED,
@@ -27,7 +28,6 @@ from moorline_sidecar.stores.mongodb_errors import (
     translated,
 )
 from moorline_sidecar.stores.mongodb_replies import LastReply, Progress, heard_by, position_of
-from moorline_sidecar.stores.mongodb_writes import Collection
 
 Changes: TypeAlias = AsyncChangeStream[dict[str, Any]]
 

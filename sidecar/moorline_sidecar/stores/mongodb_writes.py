@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from pymongo import UpdateOne
-from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import (
     ClientBulkWriteException,
     DocumentTooLarge,
@@ -21,6 +20,7 @@ from pymongo.results import ClientBulkWriteResult
 
 from moorline_sidecar.errors import OutcomeUnknown
 from moorline_sidecar.stores.base import Outcome, Write
+from moorline_sidecar.stores.mongodb_commands import Collection, update_one
 from moorline_sidecar.stores.mongodb_errors import (
     COMMAND_NOT_FOUND,
     TOO_LARGE_CODES,
@@ -30,7 +30,6 @@ from moorline_sidecar.stores.mongodb_errors import (
 )
 from moorline_sidecar.stores.mongodb_updates import operation_of
 
-Collection: TypeAlias = AsyncCollection[dict[str, Any]]
 Known: TypeAlias = dict[int, Outcome]
 """Outcomes by the index of their write; those that matched no document are not among them."""
 
@@ -108,12 +107,12 @@ async def _each(collection: Collection, writes: Sequence[Write]) -> Known:
 async def _single(collection: Collection, write: Write) -> Outcome | None:
     """None: no document matched."""
     try:
-        result = await collection.update_one(*operation_of(write))
+        is_applied = await update_one(collection, *operation_of(write))
     except WriteError as error:
         return _failure(error.code)
     except DocumentTooLarge:
         return Outcome.TOO_LARGE
-    return Outcome.APPLIED if result.matched_count else None
+    return Outcome.APPLIED if is_applied else None
 
 
 async def _bulk(collection: Collection, writes: Sequence[Write]) -> Known:
