@@ -29,6 +29,14 @@ FIRST_PAUSE_SECONDS: Final = 0.1
 PAUSE_MAX_SECONDS: Final = 2.0
 """Between two tries: a store that comes back is not met by all workers at once, and soon found."""
 
+GATHER_SECONDS: Final = 0.02
+"""Between a reply that told something and the next question: what happens meanwhile comes in one
+reply. A question costs the store and this worker as much as a write, and a worker that writes all
+the time would ask one for each of its writes."""
+
+MANY: Final = 50
+"""Events in a reply that is followed by a question at once: more of them wait."""
+
 UNSUPPORTED_SECONDS: Final = 60.0
 """Before a server that has no streams is asked again: it may have been upgraded or configured."""
 
@@ -105,6 +113,8 @@ class Watching:
                 self._token = heard.token
                 if heard.complete_until is not None:
                     self._note_life(heard.complete_until)
+                if 0 < len(heard.seen) < MANY:
+                    await asyncio.sleep(GATHER_SECONDS)
 
     def _note_life(self, complete_until: int) -> None:
         self._core.coverage.extend(complete_until)
