@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 import pytest
 from moorline_sidecar.config.secrets import SecretText
 from moorline_sidecar.stores.base import SessionStore
+from moorline_sidecar.stores.file import FileStore
 from moorline_sidecar.stores.memory import MemoryStore
 from moorline_sidecar.stores.mongodb import MongoStore
 from moorline_sidecar.stores.mongodb_client import Connection
@@ -69,6 +70,13 @@ def sql(dialect: Dialect, server: str) -> Opener:
 
 
 @asynccontextmanager
+async def files(request: pytest.FixtureRequest) -> AsyncIterator[Connect]:
+    folder = request.getfixturevalue("tmp_path") / request.getfixturevalue("mongo_collection")
+    async with connecting(partial(FileStore, str(folder))) as connect:
+        yield connect
+
+
+@asynccontextmanager
 async def connecting(make: Callable[[], SessionStore]) -> AsyncIterator[Connect]:
     """Prepares each store that it makes, and closes all of them at the end."""
     stores: list[SessionStore] = []
@@ -104,6 +112,7 @@ BACKENDS: Final[dict[str, Opener]] = {
     "postgresql": sql(PostgreSQL(), "postgresql"),
     "mariadb": sql(MySQL(), "mariadb"),
     "sqlite": sql(SQLite(), "tmp_path"),
+    "file": files,
 }
 STREAMING: Final = ("memory", "mongodb", "mongodb-before-8")
 """Those that tell of changes; of the others the suite wants that they say so."""

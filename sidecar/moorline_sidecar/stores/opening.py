@@ -7,6 +7,7 @@ import time
 from moorline_api import (
     BackendSpec,
     BackendType,
+    FileSpec,
     MongoDBSpec,
     MySQLSpec,
     PostgreSQLSpec,
@@ -59,6 +60,10 @@ def _opened(
             return _open_mysql(backend.mysql or MySQLSpec(), uri)
         case BackendType.SQLITE:
             return _open_sqlite(backend.sqlite or SQLiteSpec())
+        case BackendType.FILE:
+            from moorline_sidecar.stores.file import FileStore
+
+            return FileStore((backend.file or FileSpec()).directory)
         case other:
             raise ConfigurationError([f"spec.backend.type: {other} is not available yet"])
 
