@@ -69,8 +69,9 @@ from moorline_sidecar.stores.transitions import (
     written,
 )
 
-PURGE_SECONDS: Final = 30.0
-"""For one batch of a purge, and for counting what it would delete: nobody waits for the answer."""
+PURGE_SECONDS: Final = 120.0
+"""For one batch of a purge, and for counting: nobody waits for the answer, and to read the names
+and times of a million files takes so long on a slow disk."""
 
 PREPARE_SECONDS: Final = 60.0
 """For five hundred folders, on a network."""
@@ -241,7 +242,7 @@ class FileStore(SessionStore):
         return FileRegistry(self._run)
 
     async def count(self) -> int:
-        return await self._search(count_files)
+        return await self._search(count_files, seconds=PURGE_SECONDS)
 
     async def now(self) -> int:
         await self._run(lambda tree, _: tree.disk.read(tree.root, FORMAT_FILE))

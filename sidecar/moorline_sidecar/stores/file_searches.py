@@ -21,6 +21,7 @@ import structlog
 from msgspec import Struct
 
 from moorline_sidecar.domain.session import Record, Session
+from moorline_sidecar.errors import StoreUnavailable
 from moorline_sidecar.stores.base import Purge, PurgeKind, Summary
 from moorline_sidecar.stores.file_calls import Call
 from moorline_sidecar.stores.file_changes import CHUNK
@@ -131,13 +132,15 @@ def due_for(purge: Purge) -> Wanted:
 
 def purgeable(tree: Tree, call: Call, purge: Purge, limit: int) -> int:
     """How many there are, counted up to `limit` (0: all)."""
-    count = 0
-    with closing(search(tree, call, Round(), due_for(purge), call.seconds_left)) as found:
+    count, place = 0, Round()
+    with closing(search(tree, call, place, due_for(purge), call.seconds_left)) as found:
         for each in found:
             record = tree.head_of(each.name)
             count += record is not None and is_purgeable(record, purge)
             if limit and count >= limit:
-                break
+                return count
+    if not place.is_complete:
+        raise StoreUnavailable("there are too many files to be counted in time")
     return count
 
 
@@ -227,19 +230,20 @@ def _marked(tree: Tree, principal: str) -> Iterator[str]:
 
 def _entries(tree: Tree, folder: int) -> Iterator[tuple[str, Due]]:
     with os.scandir(folder) as entries:
-        for entry in entries:
-            if not is_name(entry.name):
+        named = [entry for entry in entries if is_name(entry.name)]
+    # As they lie on the disk, which is read from front to back then, and not here and there.
+    named.sort(key=os.DirEntry.inode)
+    for entry in named:
+        try:
+            status = entry.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            continue
+        if not stat.S_ISREG(status.st_mode):
+            continue
+        due = due_by(status.st_mtime_ns)
+        if due.kind is Kind.UNKNOWN:
+            record = tree.head(folder, entry.name, sets_time=True)
+            if record is None:
                 continue
-            try:
-                status = entry.stat(follow_symlinks=False)
-            except FileNotFoundError:
-                continue
-            if not stat.S_ISREG(status.st_mode):
-                continue
-            due = due_by(status.st_mtime_ns)
-            if due.kind is Kind.UNKNOWN:
-                record = tree.head(folder, entry.name, sets_time=True)
-                if record is None:
-                    continue
-                due = due_of(record)
-            yield entry.name, due
+            due = due_of(record)
+        yield entry.name, due
