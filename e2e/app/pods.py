@@ -33,10 +33,13 @@ class Pod(Struct, frozen=True):
     sidecar_url: str
     shop_url: str
 
-    def kill(self) -> None:
-        """What a node does that loses its power."""
+    async def kill(self) -> None:
+        """What a node does that loses its power: nothing of it takes a connection any more."""
         for process in (self.sidecar, self.shop):
             process.kill()
+        for process in (self.sidecar, self.shop):
+            # Until the kernel has closed what listens, a connection is taken and broken.
+            await process.wait()
 
 
 @asynccontextmanager

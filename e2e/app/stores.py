@@ -51,10 +51,17 @@ async def _sqlite(folder: Path) -> AsyncIterator[RunningStore]:
     yield RunningStore("a file of SQLite", backend)
 
 
+@asynccontextmanager
+async def _file(folder: Path) -> AsyncIterator[RunningStore]:
+    backend = {"type": "File", "file": {"directory": str(folder / "sessions")}}
+    yield RunningStore("a file for each session", backend)
+
+
 STORES: Final[dict[str, Callable[[Path], Opened]]] = {
     "mongodb": _mongodb,
     "postgresql": _database("PostgreSQL", PostgreSQLServer, "PostgreSQL"),
     "mysql": _database("MariaDB", MariaDBServer, "MySQL"),
     "sqlite": _sqlite,
+    "file": _file,
 }
 """By the words of `make demo STORE=…`."""

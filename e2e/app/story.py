@@ -109,7 +109,7 @@ class Story:
         visit = await self._browser.press("cart", form, follows=False)
         self._tell("puts honey into the cart", visit)
         lost = visit.pods[0]
-        self._pods[lost].kill()
+        await self._pods[lost].kill()
         print(f"\n    kill -9 {lost}, sidecar and shop: it has just taken the honey\n")
         self._see("looks at the cart", await self._browser.look())
         return next(pod for name, pod in self._pods.items() if name != lost)

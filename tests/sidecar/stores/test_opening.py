@@ -1,7 +1,10 @@
+from pathlib import Path
+
 import pytest
-from moorline_api import BackendSpec, BackendType, MongoDBSpec, SQLiteSpec, decode_spec
+from moorline_api import BackendSpec, BackendType, FileSpec, MongoDBSpec, SQLiteSpec, decode_spec
 from moorline_sidecar.config.secrets import SecretFile, SecretText
 from moorline_sidecar.errors import ConfigurationError, StoreUnavailable
+from moorline_sidecar.stores.file import FileStore
 from moorline_sidecar.stores.memory import MemoryStore
 from moorline_sidecar.stores.mongodb import MongoStore
 from moorline_sidecar.stores.opening import open_store
@@ -12,7 +15,7 @@ from tests.contract.sessions import inserted, stored
 from tests.sidecar.stores.raw import raw_collection
 
 MONGODB = BackendSpec(type=BackendType.MONGODB, mongodb=MongoDBSpec())
-OPENED = {"MongoDB", "Memory", "PostgreSQL", "MySQL", "SQLite"}
+OPENED = {"MongoDB", "Memory", "PostgreSQL", "MySQL", "SQLite", "File"}
 
 
 async def test_sessions_are_kept_in_memory() -> None:
@@ -20,6 +23,18 @@ async def test_sessions_are_kept_in_memory() -> None:
 
     assert isinstance(store, MemoryStore)
     assert await store.now()
+
+
+async def test_sessions_are_kept_in_files(tmp_path: Path) -> None:
+    spec = FileSpec(directory=str(tmp_path / "sessions"))
+    store = open_store(BackendSpec(type=BackendType.FILE, file=spec), None, "shop")
+    await store.prepare()
+
+    session = await inserted(store)
+
+    assert isinstance(store, FileStore)
+    assert await stored(store) == session
+    await store.close()
 
 
 @pytest.mark.parametrize("write_concern", ["majority", "1", 1], ids=["all", "text", "number"])
