@@ -1,9 +1,11 @@
 """What the sidecar and the tasks have in common: they are the same image, told the same things."""
 
+from pathlib import PurePosixPath
 from typing import Any, Final
 
-from moorline_api.backends import BackendSpec
+from moorline_api.backends import BackendSpec, FileSpec, SQLiteSpec
 from moorline_api.base import SecretKeyRef
+from moorline_api.choices import BackendType
 
 from moorline_operator import naming
 from moorline_operator.cluster import Cluster
@@ -13,11 +15,26 @@ CONFIG_VOLUME: Final = "moorline-config"
 CONFIG_FOLDER: Final = "/etc/moorline"
 BACKEND_VOLUME: Final = "moorline-backend"
 BACKEND_FOLDER: Final = "/etc/moorline-backend"
+DATA_VOLUME: Final = "moorline-data"
+"""The volume of a pod, declared by whoever made the pod, that its sidecar keeps sessions on."""
 
 
 def image_of(cluster: Cluster, settings: InjectionSettings) -> str:
     """The sidecar's image: the SessionCluster's, else the operator's."""
     return cluster.spec.sidecar.image or settings.image
+
+
+def data_folder(backend: BackendSpec) -> str | None:
+    """Where a sidecar has files with the sessions; None where they are anywhere else.
+
+    No Job can reach them: which volume a pod has is the pod's own affair.
+    """
+    match backend.type:
+        case BackendType.FILE:
+            return (backend.file or FileSpec()).directory
+        case BackendType.SQLITE:
+            return str(PurePosixPath((backend.sqlite or SQLiteSpec()).path).parent)
+    return None
 
 
 def connection_secret(backend: BackendSpec) -> SecretKeyRef | None:

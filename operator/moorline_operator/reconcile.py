@@ -17,7 +17,7 @@ from msgspec import Struct
 from moorline_operator import naming
 from moorline_operator.apply import Applier, Refusals
 from moorline_operator.cluster import Cluster, cluster_of
-from moorline_operator.container import image_of
+from moorline_operator.container import data_folder, image_of
 from moorline_operator.desired import (
     check_fingerprint,
     check_job,
@@ -198,7 +198,8 @@ class Reconciler:
         refusals: Refusals,
     ) -> float | None:
         """Create and delete Jobs; when to look again."""
-        if due := due_token(_purge_token(cluster), previous_status(obj).purge):
+        due = due_token(_purge_token(cluster), previous_status(obj).purge)
+        if due and data_folder(cluster.spec.backend) is None:
             with refusals.of(JOBS):
                 await self._create(purge_job(cluster, self._settings, due))
         plan = plan_checks(cluster.spec, checked, jobs, datetime.now(UTC))

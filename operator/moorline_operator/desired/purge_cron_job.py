@@ -4,6 +4,7 @@ from typing import Final
 
 from moorline_operator import naming
 from moorline_operator.cluster import Cluster
+from moorline_operator.container import data_folder
 from moorline_operator.desired.child import Child, child, labels
 from moorline_operator.desired.purge_job import purge_job_spec
 from moorline_operator.desired.schedules import spread
@@ -26,7 +27,8 @@ def purge_cron_job(cluster: Cluster, settings: InjectionSettings) -> Child:
     spec = {
         "schedule": spread(purge.schedule, cluster.uid),
         "timeZone": purge.time_zone,
-        "suspend": purge.suspend,
+        # What lies on volumes of pods is out of its reach.
+        "suspend": purge.suspend or data_folder(cluster.spec.backend) is not None,
         "concurrencyPolicy": "Forbid",
         "startingDeadlineSeconds": LATEST_START_SECONDS,
         "successfulJobsHistoryLimit": KEPT_RUNS,

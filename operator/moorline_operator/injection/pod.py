@@ -9,17 +9,19 @@ import msgspec
 from moorline_operator import naming
 from moorline_operator.cluster import Cluster
 from moorline_operator.injection.offer import given, offer_by, offer_of
-from moorline_operator.injection.refusals import refuse_what_cannot_join
+from moorline_operator.injection.refusals import refuse_what_cannot_join, refuse_without_volume
 from moorline_operator.injection.sidecar import (
     DATA_PORT,
     GRACE_SECONDS,
     sidecar_in,
     sidecar_of,
 )
-from moorline_operator.injection.volumes import FOLDERS, volumes_of
+from moorline_operator.injection.volumes import FOLDERS, JOURNAL_FOLDER, volumes_of
 from moorline_operator.settings import InjectionSettings
 
 _OURS: Final = frozenset(FOLDERS)
+_TAKEN: Final = frozenset(FOLDERS.values()) - {JOURNAL_FOLDER}
+"""The journal makes way."""
 
 
 def inject(pod: dict[str, Any], cluster: Cluster, settings: InjectionSettings) -> dict[str, Any]:
@@ -43,6 +45,7 @@ def inject(pod: dict[str, Any], cluster: Cluster, settings: InjectionSettings) -
         },
         volumes=_OURS,
     )
+    refuse_without_volume(bare, cluster.spec.backend, _TAKEN)
     metadata, spec = bare["metadata"], bare["spec"]
     offer, outdated = offer_of(sidecar), offer_by(earlier, DATA_PORT)
     before, after = _around(spec.get("initContainers") or (), settings.mesh_containers)

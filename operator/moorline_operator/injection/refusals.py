@@ -1,9 +1,12 @@
 """Pods that cannot have a sidecar, each with a sentence that says what to change."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
+from moorline_api.backends import BackendSpec
+
 from moorline_operator import naming
+from moorline_operator.container import DATA_VOLUME, data_folder
 
 
 class Refused(Exception):
@@ -36,6 +39,35 @@ def refuse_what_cannot_join(
             raise Refused(
                 f"a volume is named {volume['name']}, as one of the sidecar's: give it another name"
             )
+
+
+def refuse_without_volume(
+    pod: Mapping[str, Any], backend: BackendSpec, taken: Collection[str]
+) -> None:
+    """Check a pod whose sidecar keeps the sessions in files; `taken` are folders of the sidecar's.
+
+    An `emptyDir` in its place would lose them with the pod, and share them with no other: who
+    wants that says so.
+
+    Raises:
+        Refused: it has no volume for them.
+    """
+    folder = data_folder(backend)
+    if folder is None:
+        return
+    if folder == "/" or folder.rstrip("/") in taken:
+        raise Refused(
+            f"spec.backend.{backend.type.member} of the SessionCluster keeps sessions in {folder}, "
+            "where the sidecar has something else: give them a folder of their own"
+        )
+    volumes = pod["spec"].get("volumes") or ()
+    if any(each["name"] == DATA_VOLUME for each in volumes):
+        return
+    raise Refused(
+        f"spec.backend.type of the SessionCluster is {backend.type}, which keeps sessions on a "
+        f"volume of the pod, and there is none named {DATA_VOLUME}: add one to the pod template, "
+        "a persistentVolumeClaim, or an emptyDir if sessions may go with the pod"
+    )
 
 
 def _host_network(pod: Mapping[str, Any]) -> str | None:

@@ -12,14 +12,8 @@ from moorline_api.operations import SidecarSpec
 from moorline_operator import naming
 from moorline_operator.cluster import Cluster
 from moorline_operator.container import image_of, restricted, variables_of
-from moorline_operator.injection.offer import SOCKET, SOCKET_VOLUME, TOKEN_FILE
-from moorline_operator.injection.volumes import (
-    FOLDERS,
-    JOURNAL_FOLDER,
-    JOURNAL_VOLUME,
-    has_journal,
-    volumes_of,
-)
+from moorline_operator.injection.offer import SOCKET, TOKEN_FILE
+from moorline_operator.injection.volumes import has_journal, journal_folder, mounts_of
 from moorline_operator.settings import InjectionSettings
 
 DATA_PORT: Final = "moorline-data"
@@ -27,8 +21,6 @@ OPS_PORT: Final = "moorline-ops"
 
 GRACE_SECONDS: Final = 30
 """Kubernetes' own default of `terminationGracePeriodSeconds`."""
-
-_WRITTEN: Final = frozenset({SOCKET_VOLUME, JOURNAL_VOLUME})
 
 _SPARE_SECONDS: Final = 2
 """The kubelet kills what still runs so long after the grace period: Python needs some to end."""
@@ -76,7 +68,7 @@ def sidecar_of(
         "securityContext": restricted(settings.run_as_user),
         # Wrong configuration is told on stderr: with this it shows in the pod's status.
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": [_mount(volume["name"]) for volume in volumes_of(cluster)],
+        "volumeMounts": mounts_of(cluster),
         **_probes(sidecar.health_port),
     }
 
@@ -106,7 +98,7 @@ def _environment(cluster: Cluster, shutdown_seconds: int) -> list[dict[str, Any]
     if sidecar.socket:
         values["MOORLINE_SOCKET"] = SOCKET
     if has_journal(cluster):
-        values["MOORLINE_JOURNAL"] = JOURNAL_FOLDER
+        values["MOORLINE_JOURNAL"] = journal_folder(cluster)
     return facts + [{"name": name, "value": value} for name, value in values.items()]
 
 
@@ -131,8 +123,3 @@ def _probes(port: int) -> dict[str, Any]:
         # A minute: a restart loses what is not saved yet, so it has to be worth it.
         "livenessProbe": probe("/healthz", 10, 5, 6),
     }
-
-
-def _mount(volume: str) -> dict[str, Any]:
-    mount: dict[str, Any] = {"name": volume, "mountPath": FOLDERS[volume]}
-    return mount if volume in _WRITTEN else {**mount, "readOnly": True}

@@ -11,6 +11,8 @@ from moorline_operator.container import (
     BACKEND_VOLUME,
     CONFIG_FOLDER,
     CONFIG_VOLUME,
+    DATA_VOLUME,
+    data_folder,
 )
 from moorline_operator.injection.offer import (
     SOCKET_FOLDER,
@@ -35,6 +37,8 @@ FOLDERS: Final = {
 }
 """Where the sidecar has each of its volumes, by the names of these."""
 
+_WRITTEN: Final = frozenset({SOCKET_VOLUME, JOURNAL_VOLUME})
+
 
 def volumes_of(cluster: Cluster) -> list[dict[str, Any]]:
     """The volumes that this cluster's pods have."""
@@ -57,9 +61,30 @@ def volumes_of(cluster: Cluster) -> list[dict[str, Any]]:
     return volumes
 
 
+def mounts_of(cluster: Cluster) -> list[dict[str, Any]]:
+    """Where the sidecar has them, and the pod's own volume that it keeps sessions on."""
+    mounts = [_mount(cluster, volume["name"]) for volume in volumes_of(cluster)]
+    folder = data_folder(cluster.spec.backend)
+    if folder is not None:
+        mounts.append({"name": DATA_VOLUME, "mountPath": folder})
+    return mounts
+
+
+def journal_folder(cluster: Cluster) -> str:
+    """Not where sessions are, or around it: several pods may share that volume."""
+    is_taken = data_folder(cluster.spec.backend) is not None
+    return f"{JOURNAL_FOLDER}-journal" if is_taken else JOURNAL_FOLDER
+
+
 def has_journal(cluster: Cluster) -> bool:
     """Whether what is changed in an outage is to survive the sidecar's process."""
     return cluster.spec.sessions.on_outage is OnOutage.BUFFER
+
+
+def _mount(cluster: Cluster, volume: str) -> dict[str, Any]:
+    folder = journal_folder(cluster) if volume == JOURNAL_VOLUME else FOLDERS[volume]
+    mount: dict[str, Any] = {"name": volume, "mountPath": folder}
+    return mount if volume in _WRITTEN else {**mount, "readOnly": True}
 
 
 def _memory(name: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from moorline_api.model import SessionClusterSpec
 from moorline_api.status import Condition, ConditionStatus
 
 from moorline_operator import naming
-from moorline_operator.container import connection_secret
+from moorline_operator.container import DATA_VOLUME, connection_secret, data_folder
 from moorline_operator.status.checks import is_good, last_ended, running
 from moorline_operator.status.facts import (
     CheckOutcome,
@@ -50,6 +50,12 @@ def backend_finding(
     if spec.backend.type is BackendType.MEMORY:
         message = "Sessions are in the memory of each sidecar; there is no backend to reach."
         return good("InMemory", message)
+    if data_folder(spec.backend) is not None:
+        message = (
+            f"Sessions are on the volume {DATA_VOLUME} of each pod, which only its sidecar can "
+            "reach; one that cannot is not ready, and says why in its log."
+        )
+        return good("OnPodVolume", message)
     ended = last_ended(observed.checked, observed.jobs)
     if ended is None:
         return _not_known(observed, before)

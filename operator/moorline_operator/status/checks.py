@@ -9,6 +9,7 @@ from moorline_api.model import SessionClusterSpec
 from msgspec import Struct
 
 from moorline_operator import naming
+from moorline_operator.container import data_folder
 from moorline_operator.status.facts import CheckOutcome, JobFacts
 
 FIRST_DELAY: Final = timedelta(seconds=30)
@@ -37,7 +38,7 @@ def plan_checks(
     if spec.suspend:
         return CheckPlan()
     checks = [job for job in jobs if job.task == naming.CHECK_TASK]
-    if spec.backend.type is BackendType.MEMORY:
+    if spec.backend.type is BackendType.MEMORY or data_folder(spec.backend) is not None:
         return CheckPlan(outdated=tuple(checks))
     current = sorted(_of(checked, checks), key=lambda job: job.attempt)
     ended = [job for job in current if job.ended is not None]

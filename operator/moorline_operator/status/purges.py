@@ -9,6 +9,7 @@ from moorline_api.model import SessionClusterSpec
 from moorline_api.status import Condition, PurgeStatus
 
 from moorline_operator import naming
+from moorline_operator.container import data_folder
 from moorline_operator.desired.task_pod import WRONG_CONFIGURATION
 from moorline_operator.status.cron import next_time
 from moorline_operator.status.facts import (
@@ -37,7 +38,15 @@ _BY_EXIT_CODE: Final = {
     WRONG_CONFIGURATION: ("InvalidConfiguration", "The last purge cannot run with this spec."),
 }
 
-NOT_OF_A_RUN: Final = frozenset({"NotYetRun", "Suspended", "Overdue", "ConfigInvalid"})
+_ON_POD_VOLUME: Final = (
+    "Sessions are on a volume of the pods, which no Job of Moorline's can reach, and what has "
+    "ended stays there until it is purged: kubectl -n {namespace} exec POD -c moorline -- "
+    "moorline-sidecar purge"
+)
+
+NOT_OF_A_RUN: Final = frozenset(
+    {"OnPodVolume", "NotYetRun", "Suspended", "Overdue", "ConfigInvalid"}
+)
 """Reasons of PurgeHealthy that say nothing of how a purge went."""
 
 
@@ -76,6 +85,8 @@ def purge_finding(
     if spec.purge.suspend:
         message = "spec.purge.suspend is true: no purge is started, and the backend grows."
         return unknown("Suspended", message)
+    if data_folder(spec.backend) is not None:
+        return unknown("OnPodVolume", _ON_POD_VOLUME.format(namespace=observed.namespace))
     due = _overdue(observed, purge)
     if due is not None:
         return bad("Overdue", _overdue_message(observed, due))

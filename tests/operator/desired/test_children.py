@@ -12,6 +12,7 @@ from moorline_operator.desired import (
     desired_objects,
     purge_job,
 )
+from moorline_operator.desired.purge_cron_job import purge_cron_job
 from moorline_operator.desired.quantities import canonical
 from moorline_operator.kube.kinds import (
     CONFIG_MAPS,
@@ -136,6 +137,13 @@ def test_the_secret_is_mounted_where_there_is_one() -> None:
             "moorline-config"
         ]
         assert _container(spec)["env"] == [{"name": "MOORLINE_CLUSTER", "value": "shop"}]
+
+
+@pytest.mark.parametrize("kind", ["File", "SQLite"])
+def test_a_purge_is_not_started_where_it_reaches_nothing(kind: str) -> None:
+    cluster = cluster_from({"backend": {"type": kind, kind.lower(): {}}})
+    assert purge_cron_job(cluster, SETTINGS).obj["spec"]["suspend"] is True
+    assert purge_cron_job(cluster_from(), SETTINGS).obj["spec"]["suspend"] is False
 
 
 def test_the_user_is_left_to_the_platform_where_the_settings_say_so() -> None:

@@ -86,6 +86,13 @@ def test_memory_needs_no_check() -> None:
     assert (found.status, found.reason) == ("True", "InMemory")
 
 
+@pytest.mark.parametrize("kind", ["File", "SQLite"])
+def test_what_lies_on_a_volume_of_the_pods_is_checked_by_their_sidecars(kind: str) -> None:
+    found = condition(observed({"backend": {"type": kind, kind.lower(): {}}}), "BackendReady")
+    assert (found.status, found.reason) == ("True", "OnPodVolume")
+    assert "moorline-data" in found.message
+
+
 def test_of_a_suspended_cluster_it_is_said_that_nobody_looks() -> None:
     found = condition(observed({"backend": MONGODB, "suspend": True}), "BackendReady")
     assert (found.status, found.reason) == ("Unknown", "Suspended")

@@ -65,6 +65,12 @@ def test_memory_is_never_checked() -> None:
     assert plan_checks(memory, CHECKED, [OTHER], NOW) == CheckPlan(outdated=(OTHER,))
 
 
+@pytest.mark.parametrize("kind", ["File", "SQLite"])
+def test_what_no_job_can_reach_is_never_checked(kind: str) -> None:
+    spec = decode_spec({"backend": {"type": kind, kind.lower(): {}}})
+    assert plan_checks(spec, CHECKED, [OTHER], NOW) == CheckPlan(outdated=(OTHER,))
+
+
 def test_nothing_is_done_while_suspended() -> None:
     suspended = decode_spec({"backend": MONGODB, "suspend": True})
     assert plan_checks(suspended, CHECKED, [OTHER], NOW) == CheckPlan()

@@ -59,6 +59,14 @@ def test_the_last_purge_decides(jobs: list[JobFacts], status: str, reason: str, 
     assert part in found.message
 
 
+@pytest.mark.parametrize("kind", ["File", "SQLite"])
+def test_where_no_purge_can_reach_it_is_said_how_to_purge(kind: str) -> None:
+    spec = {"backend": {"type": kind, kind.lower(): {}}}
+    found = condition(observed(spec), "PurgeHealthy")
+    assert (found.status, found.reason) == ("Unknown", "OnPodVolume")
+    assert "exec POD -c moorline -- moorline-sidecar purge" in found.message
+
+
 def test_a_suspended_purge_says_so() -> None:
     found = condition(observed({"purge": {"suspend": True}}, jobs=[failed()]), "PurgeHealthy")
     assert (found.status, found.reason) == ("Unknown", "Suspended")
