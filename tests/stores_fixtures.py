@@ -14,7 +14,14 @@ import pytest
 from moorline_sidecar.stores.embedded import POLL_SECONDS, START_SECONDS, EmbeddedServer
 from pymongo import MongoClient
 
-from e2e.app.databases import Database, MariaDBServer, NotInstalled, PostgreSQLServer, running
+from e2e.app.databases import (
+    Database,
+    MariaDBServer,
+    NotInstalled,
+    PostgreSQLServer,
+    RedisServer,
+    running,
+)
 
 _collections = itertools.count()
 
@@ -94,7 +101,7 @@ def mongo_collection() -> str:
 
 @contextmanager
 def running_database(kind: type[Database], *options: str) -> Iterator[Database]:
-    """A relational server; the test is skipped, by name, where it is not installed."""
+    """A server of its own; the test is skipped, by name, where it is not installed."""
     try:
         with running(kind, *options) as server:
             yield server
@@ -114,4 +121,11 @@ def postgresql() -> Iterator[Database]:
 def mariadb() -> Iterator[Database]:
     """The same."""
     with running_database(MariaDBServer, "--innodb-flush-log-at-trx-commit=2") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis() -> Iterator[Database]:
+    """The same, each with a prefix of its own."""
+    with running_database(RedisServer, "--appendfsync", "no") as server:
         yield server

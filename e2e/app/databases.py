@@ -1,4 +1,4 @@
-"""PostgreSQL and MariaDB servers of one's own, for the demo and for tests.
+"""PostgreSQL, MariaDB and Redis servers of one's own, for the demo and for tests.
 
 Each keeps its data in a folder, listens on a free port of the loopback interface, and runs as a
 user without rights where we are root, as both insist on.
@@ -232,6 +232,28 @@ class MariaDBServer(Database):
     @property
     def _data(self) -> Path:
         return self._folder / "data"
+
+
+class RedisServer(Database):
+    """Redis. What it acknowledges is on the disk, unless an option says otherwise."""
+
+    packages = "redis-server"
+    scheme = "redis"
+    stop_signal = signal.SIGTERM
+
+    @property
+    def uri(self) -> str:
+        return f"redis://{HOST}:{self.port}/0"
+
+    def make(self) -> None:
+        _found("redis-server", self.packages)
+
+    def command(self) -> Sequence[str]:
+        return (
+            *(_found("redis-server", self.packages), "--bind", HOST, "--port", str(self.port)),
+            *("--dir", str(self._folder), "--save", "", "--appendonly", "yes"),
+            *("--appendfsync", "always", *self._options),
+        )
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from moorline_sidecar.stores.memory import MemoryStore
 from moorline_sidecar.stores.mongodb import MongoStore
 from moorline_sidecar.stores.mongodb_client import Connection
 from moorline_sidecar.stores.mongodb_writes import Writer
+from moorline_sidecar.stores.redis import RedisStore, redis_store
 from moorline_sidecar.stores.sql import SqlStore, sql_store
 from moorline_sidecar.stores.sql_dialects import Dialect
 from moorline_sidecar.stores.sql_engine import FixedSource
@@ -77,6 +78,14 @@ async def files(request: pytest.FixtureRequest) -> AsyncIterator[Connect]:
 
 
 @asynccontextmanager
+async def redis(request: pytest.FixtureRequest) -> AsyncIterator[Connect]:
+    server = request.getfixturevalue("redis")
+    prefix = request.getfixturevalue("mongo_collection")
+    async with connecting(partial(key_value_store, server.uri, f"{prefix}:")) as connect:
+        yield connect
+
+
+@asynccontextmanager
 async def connecting(make: Callable[[], SessionStore]) -> AsyncIterator[Connect]:
     """Prepares each store that it makes, and closes all of them at the end."""
     stores: list[SessionStore] = []
@@ -96,6 +105,10 @@ def relational_store(dialect: Dialect, uri: str, table: str = "sessions") -> Sql
     return sql_store(dialect, FixedSource(uri), table)
 
 
+def key_value_store(uri: str, prefix: str = "moorline:") -> RedisStore:
+    return redis_store(FixedSource(uri), prefix)
+
+
 def mongo_store(uri: str, collection: str, *, has_bulk: bool = True) -> MongoStore:
     return MongoStore(
         Connection(UriSource(SecretText(uri))),
@@ -113,6 +126,7 @@ BACKENDS: Final[dict[str, Opener]] = {
     "mariadb": sql(MySQL(), "mariadb"),
     "sqlite": sql(SQLite(), "tmp_path"),
     "file": files,
+    "redis": redis,
 }
-STREAMING: Final = ("memory", "mongodb", "mongodb-before-8")
+STREAMING: Final = ("memory", "mongodb", "mongodb-before-8", "redis")
 """Those that tell of changes; of the others the suite wants that they say so."""

@@ -11,6 +11,7 @@ from moorline_api import (
     MongoDBSpec,
     MySQLSpec,
     PostgreSQLSpec,
+    RedisSpec,
     SQLiteSpec,
 )
 
@@ -64,6 +65,8 @@ def _opened(
             from moorline_sidecar.stores.file import FileStore
 
             return FileStore((backend.file or FileSpec()).directory)
+        case BackendType.REDIS:
+            return _open_redis(backend.redis or RedisSpec(), uri)
         case other:
             raise ConfigurationError([f"spec.backend.type: {other} is not available yet"])
 
@@ -103,6 +106,12 @@ def _open_sqlite(spec: SQLiteSpec) -> SessionStore:
     from moorline_sidecar.stores.sql_sqlite import SQLite
 
     return sql_store(SQLite(), FixedSource(spec.path), spec.table, spec.columns)
+
+
+def _open_redis(spec: RedisSpec, uri: SecretText | SecretFile | None) -> SessionStore:
+    from moorline_sidecar.stores.redis import redis_store
+
+    return redis_store(_source(uri, BackendType.REDIS), spec.key_prefix)
 
 
 def _source(uri: SecretText | SecretFile | None, kind: BackendType) -> UriSource:

@@ -1,13 +1,22 @@
 from pathlib import Path
 
 import pytest
-from moorline_api import BackendSpec, BackendType, FileSpec, MongoDBSpec, SQLiteSpec, decode_spec
+from moorline_api import (
+    BackendSpec,
+    BackendType,
+    FileSpec,
+    MongoDBSpec,
+    RedisSpec,
+    SQLiteSpec,
+    decode_spec,
+)
 from moorline_sidecar.config.secrets import SecretFile, SecretText
 from moorline_sidecar.errors import ConfigurationError, StoreUnavailable
 from moorline_sidecar.stores.file import FileStore
 from moorline_sidecar.stores.memory import MemoryStore
 from moorline_sidecar.stores.mongodb import MongoStore
 from moorline_sidecar.stores.opening import open_store
+from moorline_sidecar.stores.redis import RedisStore
 from moorline_sidecar.stores.sql import SqlStore
 
 from e2e.app.databases import Database
@@ -15,7 +24,10 @@ from tests.contract.sessions import inserted, stored
 from tests.sidecar.stores.raw import raw_collection
 
 MONGODB = BackendSpec(type=BackendType.MONGODB, mongodb=MongoDBSpec())
-OPENED = {"MongoDB", "Memory", "PostgreSQL", "MySQL", "SQLite", "File"}
+KINDS_WITH_A_URI = [
+    *(BackendType.MONGODB, BackendType.POSTGRESQL, BackendType.MYSQL, BackendType.REDIS),
+]
+OPENED = {"MongoDB", "Memory", "PostgreSQL", "MySQL", "SQLite", "File", "Redis"}
 
 
 async def test_sessions_are_kept_in_memory() -> None:
@@ -62,7 +74,7 @@ async def test_a_store_opens_without_its_server_and_without_its_secret() -> None
     await store.close()
 
 
-@pytest.mark.parametrize("kind", [BackendType.MONGODB, BackendType.POSTGRESQL, BackendType.MYSQL])
+@pytest.mark.parametrize("kind", KINDS_WITH_A_URI)
 async def test_a_uri_is_required(kind: BackendType) -> None:
     with pytest.raises(ConfigurationError, match=f"MOORLINE_BACKEND_URI: required for {kind}"):
         open_store(BackendSpec(type=kind), None, "shop")
@@ -91,6 +103,19 @@ async def test_sessions_are_kept_in_a_table(
     session = await inserted(store)
 
     assert isinstance(store, SqlStore)
+    assert await stored(store) == session
+    await store.close()
+
+
+async def test_sessions_are_kept_in_redis(redis: Database, mongo_collection: str) -> None:
+    spec = RedisSpec(key_prefix=f"{mongo_collection}:")
+    store = open_store(
+        BackendSpec(type=BackendType.REDIS, redis=spec), SecretText(redis.uri), "shop"
+    )
+
+    session = await inserted(store)
+
+    assert isinstance(store, RedisStore)
     assert await stored(store) == session
     await store.close()
 

@@ -1,0 +1,87 @@
+"""The driver's errors as the port's; the only place that knows which of them leave a write open.
+
+A script that the server refuses to begin was surely not applied, and what can fail in one stands
+before the first line that changes the session.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
+from redis.exceptions import (
+    AskError,
+    AuthenticationError,
+    AuthenticationWrongNumberOfArgsError,
+    BusyLoadingError,
+    ClusterDownError,
+    MasterDownError,
+    MovedError,
+    NoPermissionError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
+
+from moorline_sidecar.errors import OutcomeUnknown, StoreError, StoreRefused, StoreUnavailable
+
+CALL_ERRORS: Final = (RedisError, OSError)
+"""Everything that a call may raise for a reason outside of this process."""
+
+MOVED_ON: Final = (ReadOnlyError, MasterDownError, MovedError, ClusterDownError)
+"""The primary is another one by now: connections are of no use any more."""
+
+NO_RIGHTS: Final = (AuthenticationError, AuthenticationWrongNumberOfArgsError, NoPermissionError)
+
+_NEVER_BEGUN: Final = (AuthenticationError, BusyLoadingError)
+"""The driver takes these answers for broken connections."""
+
+_AWAY: Final = (*MOVED_ON, *NO_RIGHTS, AskError, TryAgainError)
+_AWAY_CODES: Final = ("MISCONF ", "NOREPLICAS ", "BUSY ", "LOADING ", "NOAUTH ", "UNBLOCKED ")
+_USER_INFORMATION: Final = re.compile(r"//[^/@\s]*@")
+_TEXT_CHARACTERS: Final = 300
+
+
+def failure(error: Exception, *, was_sent: bool, replies: int) -> StoreError:
+    """Of a call that broke off after so many replies; `was_sent`: writes were on their way."""
+    text = readable(error)
+    if was_sent and (replies or not isinstance(error, _NEVER_BEGUN)):
+        return OutcomeUnknown(text)
+    return StoreUnavailable(text)
+
+
+def refusal(error: ResponseError) -> StoreUnavailable:
+    """What the server's answer to one script means; `StoreRefused` is about this one alone."""
+    text = readable(error)
+    if isinstance(error, _AWAY) or str(error).startswith(_AWAY_CODES):
+        return StoreUnavailable(text)
+    return StoreRefused(text)
+
+
+def judged(replies: Sequence[Any]) -> list[Any]:
+    """The replies to writes, with `StoreRefused` for those that the server does not take.
+
+    Raises:
+        StoreUnavailable: none of them was applied.
+        OutcomeUnknown: some of them, and then the server went away.
+    """
+    found = [refusal(each) if isinstance(each, ResponseError) else each for each in replies]
+    away = [each for each in found if _is_away(each)]
+    if not away:
+        return found
+    cause = next(each for each in replies if isinstance(each, ResponseError))
+    if len(away) == len(found):
+        raise away[0] from cause
+    raise OutcomeUnknown(str(away[0])) from cause
+
+
+def readable(error: BaseException) -> str:
+    """The error in a line without credentials."""
+    lines = _USER_INFORMATION.sub("//", str(error)).splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0][:_TEXT_CHARACTERS]}"
+
+
+def _is_away(reply: object) -> bool:
+    return isinstance(reply, StoreUnavailable) and not isinstance(reply, StoreRefused)

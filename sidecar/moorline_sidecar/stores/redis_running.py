@@ -1,0 +1,171 @@
+"""Carrying out calls: scripts by their hashes, in one exchange, in time, with errors translated."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final, TypeAlias
+
+from msgspec import Struct
+from redis.asyncio.connection import Connection
+from redis.exceptions import NoScriptError, ResponseError
+
+from moorline_sidecar.errors import OutcomeUnknown, StoreUnavailable
+from moorline_sidecar.stores.redis_client import Client, RedisConnection
+from moorline_sidecar.stores.redis_errors import (
+    CALL_ERRORS,
+    MOVED_ON,
+    NO_RIGHTS,
+    failure,
+    judged,
+    refusal,
+)
+from moorline_sidecar.stores.redis_records import Value
+from moorline_sidecar.stores.redis_scripts import Script
+
+CALL_SECONDS: Final = 2.5
+"""For a call, all in all: its answer is due after 3 s."""
+
+Command: TypeAlias = tuple[Any, ...]
+
+
+class Call(Struct, frozen=True):
+    """A script to be run, on whole keys."""
+
+    script: Script
+    keys: tuple[str, ...] = ()
+    arguments: tuple[Value, ...] = ()
+
+    @property
+    def command(self) -> Command:
+        return ("EVALSHA", self.script.sha, len(self.keys), *self.keys, *self.arguments)
+
+
+class Runner:
+    """Runs the calls of one store."""
+
+    def __init__(self, connection: RedisConnection) -> None:
+        self.connection = connection
+
+    async def read(self, calls: Sequence[Call]) -> list[Any]:
+        """The replies, all of which are good."""
+        return await self._run(calls, writes=False)
+
+    async def write(self, calls: Sequence[Call]) -> list[Any]:
+        """As `judged`."""
+        return await self._run(calls, writes=True)
+
+    async def change(self, call: Call) -> Any:  # noqa: ANN401 whatever the script answers
+        """The reply to a single write. Raises StoreRefused, too."""
+        (reply,) = await self.write([call])
+        if isinstance(reply, StoreUnavailable):
+            raise reply
+        return reply
+
+    async def ask(self, *command: str) -> Any:  # noqa: ANN401 whatever the server answers
+        """The reply to a command that is no script, and changes nothing."""
+        deadline = _deadline()
+        async with self.connection.use() as client:
+            (reply,) = await _exchange(client, [command], deadline, writes=False)
+        if isinstance(reply, ResponseError):
+            raise refusal(reply) from reply
+        return reply
+
+    async def close(self) -> None:
+        await self.connection.close()
+
+    async def _run(self, calls: Sequence[Call], *, writes: bool) -> list[Any]:
+        """The replies, asked for again if nothing was applied and the URI has changed."""
+        deadline = _deadline()
+        is_second = False
+        while True:
+            client: Client | None = None
+            try:
+                async with self.connection.use() as client:
+                    return await _replies(client, calls, deadline, writes=writes)
+            except StoreUnavailable:
+                is_over = asyncio.get_running_loop().time() >= deadline
+                if is_over or not await self.connection.refresh(client):
+                    # A connection may have broken in the moment in which it was taken.
+                    if is_over or is_second or client is None:
+                        raise
+                    await client.forget()
+                    is_second = True
+
+
+async def exchange(connection: Connection, commands: Sequence[Command]) -> list[Any]:
+    """The replies, errors of the server among them."""
+    replies: list[Any] = []
+    await _exchange_on(connection, commands, replies)
+    return replies
+
+
+async def _replies(
+    client: Client, calls: Sequence[Call], deadline: float, *, writes: bool
+) -> list[Any]:
+    replies = await _exchange(client, [call.command for call in calls], deadline, writes=writes)
+    missing = [n for n, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+    if missing:
+        # The server was started again, or is another one: these were surely not begun.
+        try:
+            again = await _with_scripts(
+                client, [calls[n] for n in missing], deadline, writes=writes
+            )
+        except StoreUnavailable as error:
+            if writes and len(missing) < len(calls):
+                raise OutcomeUnknown(str(error)) from error
+            raise
+        for n, reply in zip(missing, again, strict=True):
+            replies[n] = reply
+    await _follow_the_primary(client, replies)
+    if writes:
+        return judged(replies)
+    for reply in replies:
+        if isinstance(reply, ResponseError):
+            raise refusal(reply) from reply
+    return replies
+
+
+async def _with_scripts(
+    client: Client, calls: Sequence[Call], deadline: float, *, writes: bool
+) -> list[Any]:
+    texts = dict.fromkeys(call.script.text for call in calls)
+    commands: list[Command] = [("SCRIPT", "LOAD", text) for text in texts]
+    commands += [call.command for call in calls]
+    replies = await _exchange(client, commands, deadline, writes=writes)
+    return replies[len(texts) :]
+
+
+async def _exchange(
+    client: Client, commands: Sequence[Command], deadline: float, *, writes: bool
+) -> list[Any]:
+    replies: list[Any] = []
+    was_sent = False
+    try:
+        async with asyncio.timeout_at(deadline), client.lease() as connection:
+            was_sent = writes
+            await _exchange_on(connection, commands, replies)
+    except CALL_ERRORS as error:
+        raise failure(error, was_sent=was_sent, replies=len(replies)) from error
+    return replies
+
+
+async def _exchange_on(
+    connection: Connection, commands: Sequence[Command], replies: list[Any]
+) -> None:
+    packed = connection.pack_commands(commands)
+    await connection.send_packed_command(packed, check_health=False)
+    for _ in commands:
+        try:
+            replies.append(await connection.read_response())
+        except ResponseError as error:
+            replies.append(error)
+
+
+async def _follow_the_primary(client: Client, replies: Sequence[Any]) -> None:
+    if any(isinstance(reply, (*MOVED_ON, *NO_RIGHTS)) for reply in replies):
+        await client.forget()
+
+
+def _deadline() -> float:
+    return asyncio.get_running_loop().time() + CALL_SECONDS
