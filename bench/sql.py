@@ -18,8 +18,8 @@ from typing import Any, Final
 
 import msgspec
 from moorline_sidecar.domain.session import Session
-from moorline_sidecar.stores.base import Change, Outcome
-from moorline_sidecar.stores.sql import SqlStore, sql_store
+from moorline_sidecar.stores.base import Change, Outcome, SessionStore
+from moorline_sidecar.stores.sql import sql_store
 from moorline_sidecar.stores.sql_dialects import Dialect
 from moorline_sidecar.stores.sql_engine import FixedSource
 from moorline_sidecar.stores.sql_mysql import MySQL
@@ -97,7 +97,7 @@ def show(title: str, what: str, found: Rate) -> None:
 class Sessions:
     """The sessions of a store as they were last written."""
 
-    def __init__(self, store: SqlStore) -> None:
+    def __init__(self, store: SessionStore) -> None:
         self._store = store
         self._sessions = [a_session(number) for number in range(SESSIONS)]
         self._free = asyncio.Queue[int]()
@@ -186,9 +186,8 @@ def _raw(drivers: list[Any], statement: str, first: tuple[str, ...]) -> Call:
     return call
 
 
-async def measure(dialect: Dialect, uri: str, seconds: float) -> None:
-    """Print the rates."""
-    store = sql_store(dialect, FixedSource(uri), "sessions")
+async def show_store(store: SessionStore, seconds: float) -> None:
+    """Print what an empty store loads and writes, and close it."""
     await store.prepare()
     sessions = Sessions(store)
     await sessions.fill()
@@ -200,6 +199,11 @@ async def measure(dialect: Dialect, uri: str, seconds: float) -> None:
     }.items():
         show(title, "sessions", await rate(call, seconds))
     await store.close()
+
+
+async def measure(dialect: Dialect, uri: str, seconds: float) -> None:
+    """Print the rates."""
+    await show_store(sql_store(dialect, FixedSource(uri), "sessions"), seconds)
     engine = dialect.engine(uri)
     reads, writes = await raw_rates(engine, dialect, seconds)
     show("raw reads", "rows", reads)

@@ -245,6 +245,9 @@ class RedisServer(Database):
     def uri(self) -> str:
         return f"redis://{HOST}:{self.port}/0"
 
+    def uri_of(self, user: str, password: str, port: int | None = None) -> str:
+        return f"{self.scheme}://{user}:{password}@{HOST}:{port or self.port}/0"
+
     def make(self) -> None:
         _found("redis-server", self.packages)
 
@@ -254,6 +257,31 @@ class RedisServer(Database):
             *("--dir", str(self._folder), "--save", "", "--appendonly", "yes"),
             *("--appendfsync", "always", *self._options),
         )
+
+
+class RedisSentinel(Database):
+    """A Sentinel that watches the primary on the port of its only option, alone."""
+
+    packages = "redis-server"
+    scheme = "redis+sentinel"
+    stop_signal = signal.SIGTERM
+
+    @property
+    def uri(self) -> str:
+        return f"{self.scheme}://{HOST}:{self.port}/{DATABASE}"
+
+    def make(self) -> None:
+        (primary,) = self._options
+        (self._folder / "sentinel.conf").write_text(
+            f"bind {HOST}\nport {self.port}\n"
+            f"sentinel monitor {DATABASE} {HOST} {primary} 1\n"
+            f"sentinel down-after-milliseconds {DATABASE} 500\n"
+            f"sentinel failover-timeout {DATABASE} 3000\n"
+        )
+
+    def command(self) -> Sequence[str]:
+        program = _found("redis-server", self.packages)
+        return program, str(self._folder / "sentinel.conf"), "--sentinel"
 
 
 @contextmanager

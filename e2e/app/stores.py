@@ -11,7 +11,13 @@ from typing import Any, Final, TypeAlias
 from moorline_sidecar.stores.embedded import embedded_server
 from msgspec import Struct
 
-from e2e.app.databases import Database, MariaDBServer, PostgreSQLServer, running
+from e2e.app.databases import (
+    Database,
+    MariaDBServer,
+    PostgreSQLServer,
+    RedisServer,
+    running,
+)
 
 
 class RunningStore(Struct, frozen=True):
@@ -63,5 +69,6 @@ STORES: Final[dict[str, Callable[[Path], Opened]]] = {
     "mysql": _database("MariaDB", MariaDBServer, "MySQL"),
     "sqlite": _sqlite,
     "file": _file,
+    "redis": _database("Redis", RedisServer, "Redis"),
 }
 """By the words of `make demo STORE=…`."""

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
+from msgspec.structs import astuple
+
 from moorline_sidecar.domain.session import Mark, Record, Session
 from moorline_sidecar.errors import AlreadyExists, StoreError, StoreRefused
 from moorline_sidecar.stores.base import (
@@ -165,7 +167,8 @@ class RedisStore(SessionStore):
         return int(seconds) * 1_000 + int(microseconds) // 1_000
 
     async def prepare(self) -> list[str]:
-        """Rehearse what the scripts do; the indexes need no making."""
+        """Load the scripts, and rehearse what they do; the indexes need no making."""
+        await self._runner.load(astuple(self._scripts))
         await self._runner.change(Call(self._scripts.rehearse))
         return [f"{self._prefix}{name}" for name in INDEXES]
 

@@ -12,7 +12,7 @@ from redis.exceptions import MovedError
 
 from moorline_sidecar.errors import StoreError
 from moorline_sidecar.stores.diagnosis import Diagnosis
-from moorline_sidecar.stores.redis_errors import MOVED_ON, NO_RIGHTS, readable
+from moorline_sidecar.stores.redis_errors import MOVED_ON, lacks_rights, readable
 from moorline_sidecar.stores.uri_source import UriMissing
 
 OLDEST: Final = 7
@@ -77,7 +77,7 @@ def diagnose(error: BaseException) -> Diagnosis:
 def _told_by(error: BaseException) -> Diagnosis | None:
     if isinstance(error, UriMissing):
         return Diagnosis(reason=error.reason, detail=error.detail)
-    if isinstance(error, NO_RIGHTS):
+    if lacks_rights(error):
         reason = "AuthenticationFailed"
         detail = "the server refuses the user or the password of the URI, or the user lacks a right"
     elif isinstance(error, MovedError):

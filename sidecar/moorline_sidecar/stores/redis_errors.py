@@ -33,13 +33,16 @@ CALL_ERRORS: Final = (RedisError, OSError)
 MOVED_ON: Final = (ReadOnlyError, MasterDownError, MovedError, ClusterDownError)
 """The primary is another one by now: connections are of no use any more."""
 
-NO_RIGHTS: Final = (AuthenticationError, AuthenticationWrongNumberOfArgsError, NoPermissionError)
+_NO_RIGHTS: Final = (AuthenticationError, AuthenticationWrongNumberOfArgsError, NoPermissionError)
 
 _NEVER_BEGUN: Final = (AuthenticationError, BusyLoadingError)
 """The driver takes these answers for broken connections."""
 
-_AWAY: Final = (*MOVED_ON, *NO_RIGHTS, AskError, TryAgainError)
-_AWAY_CODES: Final = ("MISCONF ", "NOREPLICAS ", "BUSY ", "LOADING ", "NOAUTH ", "UNBLOCKED ")
+_AWAY: Final = (*MOVED_ON, AskError, TryAgainError)
+_AWAY_CODES: Final = ("MISCONF ", "NOREPLICAS ", "BUSY ", "LOADING ", "UNBLOCKED ")
+_FORBIDDEN: Final = (
+    *("NOAUTH ", "NOPERM ", "ACL failure in script", "The user executing the script can't "),
+)
 _USER_INFORMATION: Final = re.compile(r"//[^/@\s]*@")
 _TEXT_CHARACTERS: Final = 300
 
@@ -55,9 +58,16 @@ def failure(error: Exception, *, was_sent: bool, replies: int) -> StoreError:
 def refusal(error: ResponseError) -> StoreUnavailable:
     """What the server's answer to one script means; `StoreRefused` is about this one alone."""
     text = readable(error)
-    if isinstance(error, _AWAY) or str(error).startswith(_AWAY_CODES):
+    is_away = isinstance(error, _AWAY) or str(error).startswith(_AWAY_CODES)
+    if is_away or lacks_rights(error):
         return StoreUnavailable(text)
     return StoreRefused(text)
+
+
+def lacks_rights(error: BaseException) -> bool:
+    """Whether user or password are wrong, or the user may not do what is needed."""
+    # What is forbidden to a script has no code of its own.
+    return isinstance(error, _NO_RIGHTS) or str(error).startswith(_FORBIDDEN)
 
 
 def judged(replies: Sequence[Any]) -> list[Any]:

@@ -15,9 +15,9 @@ from moorline_sidecar.stores.redis_client import Client, RedisConnection
 from moorline_sidecar.stores.redis_errors import (
     CALL_ERRORS,
     MOVED_ON,
-    NO_RIGHTS,
     failure,
     judged,
+    lacks_rights,
     refusal,
 )
 from moorline_sidecar.stores.redis_records import Value
@@ -62,17 +62,28 @@ class Runner:
             raise reply
         return reply
 
+    async def load(self, scripts: Sequence[Script]) -> None:
+        """Have the server know them; who meets one that it has forgotten does so, too."""
+        await self._ask([("SCRIPT", "LOAD", script.text) for script in scripts])
+
     async def ask(self, *command: str) -> Any:  # noqa: ANN401 whatever the server answers
         """The reply to a command that is no script, and changes nothing."""
-        deadline = _deadline()
-        async with self.connection.use() as client:
-            (reply,) = await _exchange(client, [command], deadline, writes=False)
-        if isinstance(reply, ResponseError):
-            raise refusal(reply) from reply
+        (reply,) = await self._ask([command])
         return reply
 
     async def close(self) -> None:
         await self.connection.close()
+
+    async def _ask(self, commands: Sequence[Command]) -> list[Any]:
+        deadline = _deadline()
+        while True:
+            client: Client | None = None
+            try:
+                async with self.connection.use() as client:
+                    return _good(await _exchange(client, commands, deadline, writes=False))
+            except StoreUnavailable:
+                if not await self.connection.refresh(client):
+                    raise
 
     async def _run(self, calls: Sequence[Call], *, writes: bool) -> list[Any]:
         """The replies, asked for again if nothing was applied and the URI has changed."""
@@ -118,12 +129,7 @@ async def _replies(
         for n, reply in zip(missing, again, strict=True):
             replies[n] = reply
     await _follow_the_primary(client, replies)
-    if writes:
-        return judged(replies)
-    for reply in replies:
-        if isinstance(reply, ResponseError):
-            raise refusal(reply) from reply
-    return replies
+    return judged(replies) if writes else _good(replies)
 
 
 async def _with_scripts(
@@ -163,8 +169,20 @@ async def _exchange_on(
 
 
 async def _follow_the_primary(client: Client, replies: Sequence[Any]) -> None:
-    if any(isinstance(reply, (*MOVED_ON, *NO_RIGHTS)) for reply in replies):
+    if any(isinstance(reply, MOVED_ON) or _is_forbidden(reply) for reply in replies):
         await client.forget()
+
+
+def _is_forbidden(reply: object) -> bool:
+    return isinstance(reply, ResponseError) and lacks_rights(reply)
+
+
+def _good(replies: list[Any]) -> list[Any]:
+    """Raises for the first one that is an error."""
+    for reply in replies:
+        if isinstance(reply, ResponseError):
+            raise refusal(reply) from reply
+    return replies
 
 
 def _deadline() -> float:

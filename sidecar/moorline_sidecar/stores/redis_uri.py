@@ -66,7 +66,7 @@ def _target(parts: SplitResult) -> Target:
     port = SENTINEL_PORT if has_sentinel else PORT
     addresses = tuple(_address(host, port) for host in hosts.split(","))
     path = [unquote(step) for step in parts.path.split("/") if step]
-    service = path.pop(0) if has_sentinel else ""
+    service = path.pop(0) if has_sentinel and path else ""
     if (has_sentinel and not service) or (len(addresses) > 1 and not has_sentinel):
         raise ValueError
     if len(path) > 1:

@@ -1,0 +1,305 @@
+"""What Redis' store answers when a call goes wrong: perhaps applied, or surely not."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Final, TypeAlias
+
+import pytest
+from moorline_sidecar.domain.session import Reason, Session, Tombstone
+from moorline_sidecar.errors import (
+    AlreadyExists,
+    OutcomeUnknown,
+    StoreRefused,
+    StoreUnavailable,
+)
+from moorline_sidecar.stores.base import End, Outcome, Purge, PurgeKind, Write
+from moorline_sidecar.stores.redis import RedisStore
+
+from e2e.app.databases import Database, RedisServer
+from tests.contract.backends import key_value_store
+from tests.contract.sessions import (
+    T0,
+    a_session,
+    a_touch,
+    an_end,
+    inserted,
+    stored,
+    stored_session,
+    with_attributes,
+    written,
+)
+from tests.lossy_link import LossyLink, lossy_link
+from tests.sidecar.stores.crashes import until_it_answers
+from tests.sidecar.stores.redis_keys import expected_indexes, indexes, raw
+from tests.stores_fixtures import running_database
+
+Call: TypeAlias = Callable[[RedisStore], Awaitable[object]]
+
+SESSIONS: Final = [a_session(str(n), principal="ada") for n in range(3)]
+COPY: Final = a_session("copy", renew_of="origin")
+KEYS: Final = ["new", "0", "1", "2", "copy"]
+
+WRITES: Final[dict[str, Call]] = {
+    "insert": lambda store: store.insert(a_session("new")),
+    "one change": lambda store: store.write([with_attributes(SESSIONS[0], {"a": 1})]),
+    "an end": lambda store: store.write([an_end("0")]),
+    "many": lambda store: store.write([with_attributes(s, {"a": 1}) for s in SESSIONS]),
+    "touch": lambda store: store.touch([a_touch(s, T0 + 9) for s in SESSIONS]),
+    "settle": lambda store: store.settle("copy", "origin"),
+    "discard": lambda store: store.discard("copy", "origin", 1),
+}
+READS: Final[dict[str, Call]] = {
+    "load": lambda store: store.load(["0", "1"]),
+    "confirm": lambda store: store.confirm(["0"]),
+    "expired": lambda store: store.expired(T0, 0),
+    "by principal": lambda store: store.by_principal("ada", None, 10),
+    "count": lambda store: store.count(),
+    "now": lambda store: store.now(),
+}
+PURGE: Final = Purge(kind=PurgeKind.VALID, before=T0, now=T0)
+EVERYTHING: Final = WRITES | READS | {"purge": lambda store: store.purge(PURGE, 0)}
+writes = pytest.mark.parametrize("call", WRITES.values(), ids=WRITES.keys())
+
+
+@pytest.fixture
+def prefix(mongo_collection: str) -> str:
+    return f"{mongo_collection}:"
+
+
+@pytest.fixture
+async def store(redis: Database, prefix: str) -> AsyncIterator[RedisStore]:
+    store = key_value_store(redis.uri, prefix)
+    await store.prepare()
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def link(redis: Database) -> AsyncIterator[LossyLink]:
+    async with lossy_link(redis.uri) as link:
+        yield link
+
+
+@pytest.fixture
+async def linked(link: LossyLink, prefix: str, store: RedisStore) -> AsyncIterator[RedisStore]:
+    """The same data as `store`, over the link."""
+    del store
+    linked = key_value_store(f"redis://127.0.0.1:{link.port}/0", prefix)
+    await linked.now()
+    yield linked
+    await linked.close()
+
+
+async def fill(store: RedisStore) -> None:
+    for session in (*SESSIONS, COPY):
+        await store.insert(session)
+
+
+@writes
+async def test_a_write_whose_answer_was_lost_may_have_been_applied(
+    store: RedisStore, linked: RedisStore, link: LossyLink, call: Call
+) -> None:
+    await fill(store)
+    before = await store.load(KEYS)
+    link.lose_answer_after(b"EVALSHA")
+
+    with pytest.raises(OutcomeUnknown):
+        await call(linked)
+
+    assert await store.load(KEYS) != before
+
+
+async def test_writes_whose_answer_was_lost_are_known_again(
+    store: RedisStore, linked: RedisStore, link: LossyLink
+) -> None:
+    await fill(store)
+    lost: list[Write] = [with_attributes(SESSIONS[0], {"a": 1}), an_end("1")]
+    lost.append(with_attributes(SESSIONS[2], {}))
+    link.lose_answer_after(b"EVALSHA")
+
+    with pytest.raises(OutcomeUnknown):
+        await linked.write(lost)
+
+    assert await linked.write(lost) == [Outcome.APPLIED] * 3
+    found = await store.load(["0", "1", "2"])
+    assert [record.version for record in found.values()] == [2, 2, 2]
+
+
+async def test_an_insert_whose_answer_was_lost_is_known_again(
+    store: RedisStore, linked: RedisStore, link: LossyLink
+) -> None:
+    session = a_session()
+    link.lose_answer_after(b"EVALSHA")
+
+    with pytest.raises(OutcomeUnknown):
+        await linked.insert(session)
+
+    with pytest.raises(AlreadyExists):
+        await linked.insert(session)
+    assert (await stored_session(store)).write_id == session.write_id
+
+
+async def test_a_read_whose_answer_was_lost_is_asked_again(
+    store: RedisStore, linked: RedisStore, link: LossyLink
+) -> None:
+    session = await inserted(store)
+    link.lose_answer_after(b"EVALSHA")
+
+    assert await stored(linked) == session
+
+
+async def test_connections_that_all_went_stale_are_replaced_unnoticed(
+    store: RedisStore, linked: RedisStore, link: LossyLink
+) -> None:
+    session = await inserted(store)
+    await asyncio.gather(*(linked.load(["session-1"]) for _ in range(20)))
+    await link.close()
+    await link.open()
+
+    change = with_attributes(session, {"a": 1})
+    assert await written(linked, change) is Outcome.APPLIED
+    assert await stored(linked) == change.after
+
+
+async def test_a_server_out_of_reach_is_unavailable_and_comes_back(
+    store: RedisStore, linked: RedisStore, link: LossyLink
+) -> None:
+    await fill(store)
+    await link.close()
+
+    results = await asyncio.gather(
+        *(call(linked) for call in EVERYTHING.values()), return_exceptions=True
+    )
+
+    assert [type(result) for result in results] == [StoreUnavailable] * len(EVERYTHING)
+    await link.open()
+    assert await linked.load(["0"]) == {"0": SESSIONS[0]}
+
+
+async def test_a_server_that_does_not_answer_is_given_up_in_time(
+    store: RedisStore, linked: RedisStore, link: LossyLink
+) -> None:
+    await fill(store)
+    before = await store.load(KEYS)
+    # Each has a connection by now: what cannot connect was surely not applied.
+    await asyncio.gather(*(linked.load(KEYS) for _ in range(10)))
+    link.stall()
+
+    async with asyncio.timeout(10):
+        written = await asyncio.gather(
+            *(call(linked) for call in WRITES.values()), return_exceptions=True
+        )
+        read = await asyncio.gather(
+            *(call(linked) for call in READS.values()), return_exceptions=True
+        )
+
+    assert {type(result) for result in written} == {OutcomeUnknown}
+    assert {type(result) for result in read} == {StoreUnavailable}
+    assert await store.load(KEYS) == before
+    await link.close()
+    await link.open()
+    await until_it_answers(linked)
+    assert await linked.load(KEYS) == before
+
+
+async def test_calls_that_are_given_up_at_any_moment_apply_whole_or_not_at_all(
+    store: RedisStore, redis: Database, prefix: str
+) -> None:
+    session: Session = await inserted(store, contexts={"/": {}}, principal="ada")
+    for n in range(60):
+        change = with_attributes(session, {f"a{n}": n, f"b{n}": n})
+        try:
+            async with asyncio.timeout(0.0001 * n):
+                await store.write([change])
+        except TimeoutError:
+            pass
+        found = await stored_session(store)
+        if found.version == session.version:
+            # It may yet be under way: the next write, by the same version, is what decides.
+            assert await written(store, change) is Outcome.APPLIED
+        assert await stored(store) == change.after
+        session = change.after
+    assert await indexes(redis.uri, prefix) == await expected_indexes(redis.uri, prefix)
+
+
+async def test_indexes_fit_the_sessions_whatever_happens_at_once(
+    store: RedisStore, redis: Database, prefix: str
+) -> None:
+    sessions = [
+        await inserted(
+            store,
+            f"s{n}",
+            principal="ada" if n % 2 else None,
+            expiry=None if n % 3 else T0 + n,
+            renew_of="s0" if n % 5 == 1 else None,
+        )
+        for n in range(40)
+    ]
+
+    await asyncio.gather(
+        *(store.write([with_attributes(session, {"a": 1})]) for session in sessions[::2]),
+        *(store.write([an_end(session.key, now=T0)]) for session in sessions[::3]),
+        *(store.write([renewed_by(session)]) for session in sessions[::7]),
+        *(store.touch([a_touch(session, T0 + 1)]) for session in sessions[::4]),
+        *(store.settle(session.key, "s0") for session in sessions[1::10]),
+        *(store.discard(session.key, "s0", 1) for session in sessions[1::5]),
+        store.drop_grace(T0 + 1, 3),
+        store.purge(Purge(kind=PurgeKind.INVALID, before=T0 + 1, now=T0), 5),
+        store.purge(Purge(kind=PurgeKind.VALID, before=T0 + 1, now=T0 + 20), 5),
+    )
+
+    found = await indexes(redis.uri, prefix)
+    assert found == await expected_indexes(redis.uri, prefix)
+    assert await store.count() == sum(
+        len(found[name]) for name in ("expiry", "forever", "copies", "ended")
+    )
+
+
+async def test_a_server_that_has_forgotten_the_scripts_is_told_them_again(
+    store: RedisStore, redis: Database
+) -> None:
+    await fill(store)
+    async with raw(redis.uri) as client:
+        await client.script_flush()
+
+    outcomes = await store.write([with_attributes(SESSIONS[0], {"a": 1}), an_end("1")])
+
+    assert outcomes == [Outcome.APPLIED, Outcome.APPLIED]
+
+
+async def test_a_full_server_refuses_what_needs_memory_and_nothing_else() -> None:
+    with running_database(RedisServer) as server:
+        store = key_value_store(server.uri)
+        await fill(store)
+        async with raw(server.uri) as client:
+            await client.config_set("maxmemory", 1)
+
+        with pytest.raises(StoreRefused):
+            await store.insert(a_session("new"))
+        outcomes = await store.write([with_attributes(SESSIONS[0], {"a": 1}), an_end("1")])
+        await store.touch([a_touch(SESSIONS[2], T0 + 9)])
+
+        assert outcomes == [Outcome.REFUSED, Outcome.APPLIED]
+        found = await store.load(["0", "1", "2"])
+        assert found["0"] == SESSIONS[0]
+        assert isinstance(found["1"], Tombstone)
+        assert found["2"].accessed == T0 + 9
+        await store.close()
+
+
+async def test_a_primary_without_its_replicas_answers_nothing() -> None:
+    options = ("--min-replicas-to-write", "1", "--min-replicas-max-lag", "1")
+    with running_database(RedisServer, *options) as server:
+        store = key_value_store(server.uri)
+
+        results = await asyncio.gather(
+            *(call(store) for call in EVERYTHING.values()), return_exceptions=True
+        )
+
+        assert {type(result) for result in results} == {StoreUnavailable}
+        assert (await store.check()).reason == "NotPrimary"
+        await store.close()
+
+
+def renewed_by(session: Session) -> End:
+    return an_end(session.key, now=T0, reason=Reason.RENEWED, grace_until=T0)
