@@ -40,7 +40,7 @@ run: $(READY) ## serve sessions from an embedded store, ready for curl
 
 .PHONY: demo
 demo: $(READY) ## a web shop on two sidecars, one killed in the middle: make demo STORE=postgresql
-	@exec $(BIN)/python -m e2e.app.demo $(if $(STORE),--store $(STORE)) $(ARGS)
+	@exec $(BIN)/python -m e2e.app.demo $(if $(STORE),--store $(STORE)) $(if $(L2),--l2 $(L2)) $(ARGS)
 
 # $(call stage,NAME,COMMAND): says what runs, and what it was that failed.
 define stage

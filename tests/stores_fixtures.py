@@ -16,7 +16,9 @@ from pymongo import MongoClient
 
 from e2e.app.databases import (
     Database,
+    DatabaseT,
     MariaDBServer,
+    MemcachedServer,
     NotInstalled,
     PostgreSQLServer,
     RedisServer,
@@ -100,8 +102,8 @@ def mongo_collection() -> str:
 
 
 @contextmanager
-def running_database(kind: type[Database], *options: str) -> Iterator[Database]:
-    """A server of its own; the test is skipped, by name, where it is not installed."""
+def running_database(kind: type[DatabaseT], *options: str) -> Iterator[DatabaseT]:
+    """A server of one's own; the test is skipped, by name, where it is not installed."""
     try:
         with running(kind, *options) as server:
             yield server
@@ -128,4 +130,11 @@ def mariadb() -> Iterator[Database]:
 def redis() -> Iterator[Database]:
     """The same, each with a prefix of its own."""
     with running_database(RedisServer, "--appendfsync", "no") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def memcached() -> Iterator[MemcachedServer]:
+    """The server that all tests share, each under names of its own."""
+    with running_database(MemcachedServer) as server:
         yield server

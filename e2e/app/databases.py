@@ -1,4 +1,4 @@
-"""PostgreSQL, MariaDB and Redis servers of one's own, for the demo and for tests.
+"""PostgreSQL, MariaDB, Redis and memcached servers of one's own, for the demo and for tests.
 
 Each keeps its data in a folder, listens on a free port of the loopback interface, and runs as a
 user without rights where we are root, as both insist on.
@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 HOST: Final = "127.0.0.1"
 DATABASE: Final = "moorline"
@@ -143,6 +143,9 @@ class Database:
         self._user = next((user for user in users if _exists(user)), "nobody")
         entry = pwd.getpwnam(self._user)
         os.chown(self._folder, entry.pw_uid, entry.pw_gid)
+
+
+DatabaseT = TypeVar("DatabaseT", bound=Database)
 
 
 class PostgreSQLServer(Database):
@@ -284,8 +287,40 @@ class RedisSentinel(Database):
         return program, str(self._folder / "sentinel.conf"), "--sentinel"
 
 
+class MemcachedServer(Database):
+    """memcached, which keeps nothing in its folder."""
+
+    packages = "memcached"
+    scheme = "memcached"
+    stop_signal = signal.SIGTERM
+
+    @property
+    def address(self) -> str:
+        return f"{HOST}:{self.port}"
+
+    def make(self) -> None:
+        self._give_folder("memcache")
+
+    def command(self) -> Sequence[str]:
+        return (
+            *(_found("memcached", self.packages), "-l", HOST, "-p", str(self.port), "-m", "64"),
+            *("-t", "1", *self._options),
+        )
+
+    def pause(self) -> None:
+        """Have it hang until `resume`, with its connections open."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None  # noqa: S101 - it runs
+        self._process.send_signal(number)
+
+
 @contextmanager
-def running(kind: type[Database], *options: str) -> Iterator[Database]:
+def running(kind: type[DatabaseT], *options: str) -> Iterator[DatabaseT]:
     """A running server, whose data are gone afterwards.
 
     Raises:

@@ -2,6 +2,7 @@
 
     make demo
     make demo STORE=postgresql
+    make demo STORE=postgresql L2=memcached
 
 Ends with 0 if every promise was kept, with 1 if one was broken, with 3 if it could not start, and
 with 130 if it was stopped.
@@ -25,7 +26,7 @@ from e2e.app.balancer import running_balancer
 from e2e.app.browser import Browser
 from e2e.app.databases import NotInstalled
 from e2e.app.pods import running_pod
-from e2e.app.stores import STORES
+from e2e.app.stores import L2S, STORES
 from e2e.app.story import Story, Verdict
 
 NAMES: Final = ("node1", "node2")
@@ -36,8 +37,8 @@ NOT_STARTED: Final = 3
 STOPPED: Final = 130
 
 
-async def show(kind: str) -> Verdict:
-    """Start everything on a store of this kind, play the story, and stop everything again.
+async def show(kind: str, l2: str | None) -> Verdict:
+    """Start everything on stores of these kinds, play the story, and stop everything again.
 
     Raises:
         ConfigurationError, NotInstalled, RuntimeError: something does not start.
@@ -46,6 +47,8 @@ async def show(kind: str) -> Verdict:
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="moorline-demo-")))
         store = await stack.enter_async_context(STORES[kind](folder))
+        if l2 is not None:
+            store = await stack.enter_async_context(L2S[l2](store))
         pods = {
             name: await stack.enter_async_context(running_pod(name, store, folder))
             for name in NAMES
@@ -60,13 +63,13 @@ async def show(kind: str) -> Verdict:
     return verdict
 
 
-async def main(kind: str) -> int:
+async def main(kind: str, l2: str | None) -> int:
     """The exit code; SIGTERM stops it as Ctrl-C does."""
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 - a coroutine runs in one
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     try:
-        verdict = await show(kind)
+        verdict = await show(kind, l2)
     except (ConfigurationError, NotInstalled, RuntimeError, OSError) as error:
         print(f"the demo cannot start: {error}", file=sys.stderr)
         return NOT_STARTED
@@ -76,11 +79,13 @@ async def main(kind: str) -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--store", choices=STORES, default="mongodb", help="where sessions are")
+    parser.add_argument("--l2", choices=L2S, help="what is between them and the sidecars")
     return parser.parse_args()
 
 
 if __name__ == "__main__":
     try:
-        sys.exit(asyncio.run(main(_arguments().store)))
+        arguments = _arguments()
+        sys.exit(asyncio.run(main(arguments.store, arguments.l2)))
     except (KeyboardInterrupt, asyncio.CancelledError):
         sys.exit(STOPPED)

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from moorline_sidecar.stores.embedded import embedded_server
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from e2e.app.databases import (
     Database,
     MariaDBServer,
+    MemcachedServer,
     PostgreSQLServer,
     RedisServer,
     running,
@@ -72,3 +73,20 @@ STORES: Final[dict[str, Callable[[Path], Opened]]] = {
     "redis": _database("Redis", RedisServer, "Redis"),
 }
 """By the words of `make demo STORE=…`."""
+
+
+@asynccontextmanager
+async def _behind_memcached(store: RunningStore) -> AsyncIterator[RunningStore]:
+    server = running(MemcachedServer)
+    memcached = await asyncio.to_thread(server.__enter__)
+    l2 = {"type": "Memcached", "memcached": {"servers": [memcached.address]}}
+    try:
+        yield structs.replace(
+            store, name=f"{store.name} behind memcached", backend={**store.backend, "l2": l2}
+        )
+    finally:
+        await asyncio.to_thread(server.__exit__, None, None, None)
+
+
+L2S: Final[dict[str, Callable[[RunningStore], Opened]]] = {"memcached": _behind_memcached}
+"""By the words of `make demo L2=…`."""

@@ -1,8 +1,8 @@
 """The stores that the contract suite runs over. A new one is an opener and a line in BACKENDS."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -11,6 +11,8 @@ import pytest
 from moorline_sidecar.config.secrets import SecretText
 from moorline_sidecar.stores.base import SessionStore
 from moorline_sidecar.stores.file import FileStore
+from moorline_sidecar.stores.l2 import L2Store
+from moorline_sidecar.stores.memcached import Memcached
 from moorline_sidecar.stores.memory import MemoryStore
 from moorline_sidecar.stores.mongodb import MongoStore
 from moorline_sidecar.stores.mongodb_client import Connection
@@ -25,6 +27,9 @@ from moorline_sidecar.stores.sql_sqlite import SQLite
 from moorline_sidecar.stores.uri_source import UriSource
 
 DATABASE: Final = "moorline_tests"
+
+SECONDS: Final = 10.0
+"""For what takes a millisecond, on a machine that has much to do."""
 
 Connect: TypeAlias = Callable[[], Coroutine[None, None, SessionStore]]
 """Each call is another process's view of the same, at first empty, data."""
@@ -68,6 +73,34 @@ def sql(dialect: Dialect, server: str) -> Opener:
             yield connect
 
     return opened
+
+
+def behind_l2(opener: Opener) -> Opener:
+    """The same with memcached before it, which is given the time that it wants."""
+
+    @asynccontextmanager
+    async def opened(request: pytest.FixtureRequest) -> AsyncIterator[Connect]:
+        server = request.getfixturevalue("memcached")
+        cluster = request.getfixturevalue("mongo_collection")
+        async with opener(request) as connect_plain, AsyncExitStack() as stack:
+
+            async def connect() -> SessionStore:
+                cache = SettledMemcached([server.address], patience=SECONDS)
+                stack.push_async_callback(cache.close)
+                await cache.prepare()
+                return L2Store(await connect_plain(), cache, cluster)
+
+            yield connect
+
+    return opened
+
+
+class SettledMemcached(Memcached):
+    """What was put is there before anything is asked for."""
+
+    async def get(self, names: Sequence[bytes]) -> Mapping[bytes, bytes]:
+        await self.drain()
+        return await super().get(names)
 
 
 @asynccontextmanager
@@ -127,6 +160,8 @@ BACKENDS: Final[dict[str, Opener]] = {
     "sqlite": sql(SQLite(), "tmp_path"),
     "file": files,
     "redis": redis,
+    "memory-l2": behind_l2(memory),
+    "postgresql-l2": behind_l2(sql(PostgreSQL(), "postgresql")),
 }
-STREAMING: Final = ("memory", "mongodb", "mongodb-before-8", "redis")
+STREAMING: Final = ("memory", "mongodb", "mongodb-before-8", "redis", "memory-l2")
 """Those that tell of changes; of the others the suite wants that they say so."""

@@ -79,6 +79,8 @@ async def test_a_mark_tells_whether_a_copy_holds(store: SessionStore) -> None:
         expiry=session.expiry,
         max_idle_ms=session.max_idle_ms,
         last_node=session.last_node,
+        last_saved=session.last_saved,
+        write_id=session.write_id,
     )
     assert (marks["dead"].version, marks["dead"].is_valid) == (2, False)
     assert await store.confirm([]) == {}

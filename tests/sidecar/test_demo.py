@@ -44,10 +44,16 @@ async def lonely_shop(nowhere: str) -> AsyncIterator[TestClient[web.Request, web
             yield client
 
 
-@pytest.mark.parametrize("store", STORES)
-def test_the_demo_keeps_its_promises(store: str) -> None:
+@pytest.mark.parametrize(
+    "options",
+    [
+        *(pytest.param(["--store", store], id=store) for store in STORES),
+        pytest.param(["--store", "sqlite", "--l2", "memcached"], id="sqlite behind memcached"),
+    ],
+)
+def test_the_demo_keeps_its_promises(options: list[str]) -> None:
     run = subprocess.run(
-        [sys.executable, "-m", "e2e.app.demo", "--store", store],
+        [sys.executable, "-m", "e2e.app.demo", *options],
         cwd=ROOT,
         capture_output=True,
         check=False,

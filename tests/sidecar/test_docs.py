@@ -20,7 +20,7 @@ from moorline_sidecar.http.operations import ScavengeResult, Stats
 from moorline_sidecar.http.problems import STATUS_OF
 from moorline_sidecar.purge import PurgeResult
 from moorline_sidecar.stores.opening import open_store
-from moorline_sidecar.telemetry.instruments import CONFIGURATION, SESSIONS, TRAFFIC
+from moorline_sidecar.telemetry.instruments import CONFIGURATION, L2, SESSIONS, TRAFFIC
 from moorline_sidecar.telemetry.metrics import Metrics
 
 from tests.architecture.source import ROOT, SIDECAR, modules, name_of
@@ -154,7 +154,7 @@ def reading(values: Mapping[str, float]) -> Callable[[], Mapping[str, float]]:
 def exposition() -> str:
     """All metrics, as Prometheus gets them."""
     metrics = Metrics({"service.name": "moorline-sidecar"})
-    for instruments in (SESSIONS, TRAFFIC, CONFIGURATION):
+    for instruments in (SESSIONS, TRAFFIC, CONFIGURATION, L2):
         series = {key: 1.0 for instrument in instruments for key in instrument.series}
         metrics.observe(instruments, reading(series))
     metrics.record_store_call("mongodb", "load", 0.1)

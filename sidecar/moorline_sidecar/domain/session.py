@@ -82,7 +82,9 @@ Record: TypeAlias = Session | Tombstone
 class Mark(Struct, frozen=True, kw_only=True):
     """What asking the store for a known session tells: enough to see whether a copy holds.
 
-    Of a tombstone only `version` and `is_valid` mean anything.
+    Of a tombstone only `version` and `is_valid` mean anything. `version` and `write_id` together
+    name one content, for ever: a key that is purged and created again counts from 1, and so does
+    what was set back to a backup. An empty `write_id` names nothing.
     """
 
     version: int
@@ -92,3 +94,5 @@ class Mark(Struct, frozen=True, kw_only=True):
     expiry: int | None = None
     max_idle_ms: int = 0
     last_node: str = ""
+    last_saved: int = 0
+    write_id: str = ""

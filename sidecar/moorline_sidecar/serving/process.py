@@ -40,9 +40,10 @@ from moorline_sidecar.sessions.journal_file import JournalFile
 from moorline_sidecar.sessions.registering import Registering
 from moorline_sidecar.sessions.service import Sessions
 from moorline_sidecar.stores.base import SessionStore
-from moorline_sidecar.stores.opening import open_store
+from moorline_sidecar.stores.l2 import L2Store
+from moorline_sidecar.stores.opening import open_cached_store
 from moorline_sidecar.telemetry import LogSettings, configure_logs
-from moorline_sidecar.telemetry.instruments import CONFIGURATION, SESSIONS, TRAFFIC
+from moorline_sidecar.telemetry.instruments import CONFIGURATION, L2, SESSIONS, TRAFFIC
 from moorline_sidecar.telemetry.observation import Observation
 from moorline_sidecar.telemetry.spans import never
 
@@ -114,6 +115,7 @@ async def serve(
             (SESSIONS, administration.readings),
             (TRAFFIC, partial(_readings, plane.traffic)),
             (CONFIGURATION, watch.readings),
+            *(((L2, store.readings),) if isinstance(store, L2Store) else ()),
         )
         operations = operations_application(
             administration, _gate(configuration, configuration.ops.host)
@@ -166,7 +168,7 @@ async def _store(configuration: Configuration) -> AsyncIterator[SessionStore]:
 
             server = await stack.enter_async_context(embedded_server())
             uri = SecretText(server.uri)
-        store = open_store(configuration.backend, uri, configuration.cluster)
+        store = open_cached_store(configuration.backend, uri, configuration.cluster)
         stack.push_async_callback(_close, store)
         if configuration.is_dev:
             # Before there are sessions: SecantusDB may stand still where both come at once.

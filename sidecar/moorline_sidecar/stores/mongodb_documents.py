@@ -42,6 +42,8 @@ MARK_FIELDS: Final = (
     "expiry",
     "maxIdle",
     "lastNode",
+    "lastSaved",
+    "writeId",
 )
 GUARD_FIELDS: Final = ("accessed", "expiry", "lastNode")
 COPY_FIELDS: Final = ("renewOf", "version")
@@ -98,6 +100,8 @@ def mark_of(document: Document) -> Mark:
         expiry=_optional_moment(document.get("expiry")),
         max_idle_ms=_integer(document.get("maxIdle")),
         last_node=_text(document.get("lastNode")) or "",
+        last_saved=_moment(document.get("lastSaved"), accessed),
+        write_id=_text(document.get("writeId")) or "",
     )
 
 

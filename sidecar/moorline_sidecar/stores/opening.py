@@ -1,13 +1,16 @@
-"""Opening the store that a SessionCluster names. A new backend is one case here."""
+"""Opening the store that a SessionCluster names. A new backend is one function here."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from typing import Final, TypeAlias
 
 from moorline_api import (
     BackendSpec,
     BackendType,
     FileSpec,
+    L2Spec,
     MongoDBSpec,
     MySQLSpec,
     PostgreSQLSpec,
@@ -20,23 +23,34 @@ from moorline_sidecar.errors import ConfigurationError
 from moorline_sidecar.stores.base import SessionStore
 from moorline_sidecar.stores.uri_source import UriSource
 
+Uri: TypeAlias = SecretText | SecretFile | None
+
 # Drivers are imported where they are used: a start pays for one of them only.
 # ruff: noqa: PLC0415
 
 
-def open_store(
-    backend: BackendSpec, uri: SecretText | SecretFile | None, cluster: str
-) -> SessionStore:
+def open_cached_store(backend: BackendSpec, uri: Uri, cluster: str) -> SessionStore:
+    """As `open_store`, behind the L2 where the cluster has one.
+
+    Raises:
+        ConfigurationError: as `open_store`.
+    """
+    store = open_store(backend, uri, cluster)
+    return store if backend.l2 is None else _behind_l2(store, backend.l2, cluster)
+
+
+def open_store(backend: BackendSpec, uri: Uri, cluster: str) -> SessionStore:
     """The store of the cluster of this name; nothing is connected to yet.
 
     Raises:
         ConfigurationError: the backend is not among those that this version has, or its driver is
             not installed, or the URI is missing or of no use.
     """
-    if backend.l2 is not None:
-        raise ConfigurationError(["spec.backend.l2: not available yet; remove it"])
     try:
-        return _opened(backend, uri, cluster)
+        opener = _OPENERS.get(backend.type)
+        if opener is None:
+            raise ConfigurationError([f"spec.backend.type: {backend.type} is not available yet"])
+        return opener(backend, uri, cluster)
     except ModuleNotFoundError as error:
         mistake = (
             f"spec.backend.type: {backend.type} needs {error.name}, which is not installed; "
@@ -45,38 +59,17 @@ def open_store(
         raise ConfigurationError([mistake]) from error
 
 
-def _opened(
-    backend: BackendSpec, uri: SecretText | SecretFile | None, cluster: str
-) -> SessionStore:
-    match backend.type:
-        case BackendType.MEMORY:
-            from moorline_sidecar.stores.memory import MemoryStore
+def _memory(_backend: BackendSpec, _uri: Uri, _cluster: str) -> SessionStore:
+    from moorline_sidecar.stores.memory import MemoryStore
 
-            return MemoryStore(_node_now)
-        case BackendType.MONGODB:
-            return _open_mongodb(backend.mongodb or MongoDBSpec(), uri, cluster)
-        case BackendType.POSTGRESQL:
-            return _open_postgresql(backend.postgresql or PostgreSQLSpec(), uri)
-        case BackendType.MYSQL:
-            return _open_mysql(backend.mysql or MySQLSpec(), uri)
-        case BackendType.SQLITE:
-            return _open_sqlite(backend.sqlite or SQLiteSpec())
-        case BackendType.FILE:
-            from moorline_sidecar.stores.file import FileStore
-
-            return FileStore((backend.file or FileSpec()).directory)
-        case BackendType.REDIS:
-            return _open_redis(backend.redis or RedisSpec(), uri)
-        case other:
-            raise ConfigurationError([f"spec.backend.type: {other} is not available yet"])
+    return MemoryStore(_node_now)
 
 
-def _open_mongodb(
-    spec: MongoDBSpec, uri: SecretText | SecretFile | None, cluster: str
-) -> SessionStore:
+def _mongodb(backend: BackendSpec, uri: Uri, cluster: str) -> SessionStore:
     from moorline_sidecar.stores.mongodb import MongoStore
     from moorline_sidecar.stores.mongodb_client import Connection
 
+    spec = backend.mongodb or MongoDBSpec()
     return MongoStore(
         Connection(_source(uri, BackendType.MONGODB)),
         spec.database,
@@ -85,36 +78,71 @@ def _open_mongodb(
     )
 
 
-def _open_postgresql(spec: PostgreSQLSpec, uri: SecretText | SecretFile | None) -> SessionStore:
+def _postgresql(backend: BackendSpec, uri: Uri, _cluster: str) -> SessionStore:
     from moorline_sidecar.stores.sql import sql_store
     from moorline_sidecar.stores.sql_postgresql import PostgreSQL
 
+    spec = backend.postgresql or PostgreSQLSpec()
     source = _source(uri, BackendType.POSTGRESQL)
     return sql_store(PostgreSQL(), source, spec.table, spec.columns)
 
 
-def _open_mysql(spec: MySQLSpec, uri: SecretText | SecretFile | None) -> SessionStore:
+def _mysql(backend: BackendSpec, uri: Uri, _cluster: str) -> SessionStore:
     from moorline_sidecar.stores.sql import sql_store
     from moorline_sidecar.stores.sql_mysql import MySQL
 
+    spec = backend.mysql or MySQLSpec()
     return sql_store(MySQL(), _source(uri, BackendType.MYSQL), spec.table, spec.columns)
 
 
-def _open_sqlite(spec: SQLiteSpec) -> SessionStore:
+def _sqlite(backend: BackendSpec, _uri: Uri, _cluster: str) -> SessionStore:
     from moorline_sidecar.stores.sql import sql_store
     from moorline_sidecar.stores.sql_engine import FixedSource
     from moorline_sidecar.stores.sql_sqlite import SQLite
 
+    spec = backend.sqlite or SQLiteSpec()
     return sql_store(SQLite(), FixedSource(spec.path), spec.table, spec.columns)
 
 
-def _open_redis(spec: RedisSpec, uri: SecretText | SecretFile | None) -> SessionStore:
+def _redis(backend: BackendSpec, uri: Uri, _cluster: str) -> SessionStore:
     from moorline_sidecar.stores.redis import redis_store
 
+    spec = backend.redis or RedisSpec()
     return redis_store(_source(uri, BackendType.REDIS), spec.key_prefix)
 
 
-def _source(uri: SecretText | SecretFile | None, kind: BackendType) -> UriSource:
+def _file(backend: BackendSpec, _uri: Uri, _cluster: str) -> SessionStore:
+    from moorline_sidecar.stores.file import FileStore
+
+    return FileStore((backend.file or FileSpec()).directory)
+
+
+_OPENERS: Final[dict[BackendType, Callable[[BackendSpec, Uri, str], SessionStore]]] = {
+    BackendType.MEMORY: _memory,
+    BackendType.MONGODB: _mongodb,
+    BackendType.POSTGRESQL: _postgresql,
+    BackendType.MYSQL: _mysql,
+    BackendType.SQLITE: _sqlite,
+    BackendType.REDIS: _redis,
+    BackendType.FILE: _file,
+}
+
+
+def _behind_l2(store: SessionStore, l2: L2Spec, cluster: str) -> SessionStore:
+    try:
+        from moorline_sidecar.stores.memcached import Memcached
+    except ModuleNotFoundError as error:
+        mistake = (
+            f"spec.backend.l2.type: {l2.type} needs {error.name}, which is not installed; "
+            f"`pip install moorline-sidecar[{l2.type.lower()}]` installs it"
+        )
+        raise ConfigurationError([mistake]) from error
+    from moorline_sidecar.stores.l2 import L2Store
+
+    return L2Store(store, Memcached(l2.memcached.servers), cluster)
+
+
+def _source(uri: Uri, kind: BackendType) -> UriSource:
     if uri is None:
         raise ConfigurationError(
             [f"MOORLINE_BACKEND_URI: required for {kind}, or MOORLINE_BACKEND_URI_FILE"]

@@ -21,7 +21,10 @@ Row: TypeAlias = Sequence[bytes | None]
 INTEGER_BOUND: Final = 1 << 53
 """Beyond every honest number; Lua and sorted sets count exactly up to there."""
 
-MARK: Final = ("version", "valid", "accessed", "lastAccessed", "expiry", "maxIdle", "lastNode")
+MARK: Final = (
+    *("version", "valid", "accessed", "lastAccessed", "expiry", "maxIdle", "lastNode"),
+    *("lastSaved", "writeId"),
+)
 
 KEPT: Final = (
     *("valid", "version", "created", "accessed", "invalidated", "reason", "writeId", "renewedTo"),
@@ -99,7 +102,7 @@ def record_of(key: str, row: Sequence[bytes]) -> Record | None:
 
 def mark_of(row: Row) -> Mark | None:
     """From the fields of `MARK`."""
-    version, valid, accessed, last_accessed, expiry, max_idle, last_node = row
+    version, valid, accessed, last_accessed, expiry, max_idle, last_node, saved, write_id = row
     if valid is None:
         return None
     if valid != b"1":
@@ -112,6 +115,8 @@ def mark_of(row: Row) -> Mark | None:
         expiry=_number(expiry),
         max_idle_ms=_integer(max_idle),
         last_node=_text(last_node),
+        last_saved=_integer(saved or accessed),
+        write_id=_text(write_id),
     )
 
 

@@ -73,6 +73,7 @@ BATCH: Final = 1_000
 
 _MARK: Final = (
     *("id", "version", "valid", "accessed", "last_accessed", "expiry", "max_idle", "last_node"),
+    *("last_saved", "write_id"),
 )
 _SUMMARY: Final = ("id", "created", "accessed", "expiry", "last_node", "renew_of")
 

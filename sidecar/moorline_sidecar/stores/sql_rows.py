@@ -90,6 +90,8 @@ def mark_of(row: Row[Any]) -> Mark:
         expiry=row.expiry,
         max_idle_ms=row.max_idle or 0,
         last_node=row.last_node or "",
+        last_saved=_either(row.last_saved, row.accessed),
+        write_id=row.write_id or "",
     )
 
 

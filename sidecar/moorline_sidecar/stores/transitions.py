@@ -94,6 +94,8 @@ def mark_of(record: Record) -> Mark:
         expiry=record.expiry,
         max_idle_ms=record.max_idle_ms,
         last_node=record.last_node,
+        last_saved=record.last_saved,
+        write_id=record.write_id,
     )
 
 

@@ -262,6 +262,28 @@ SESSIONS: Final = (
     ),
 )
 
+L2: Final = (
+    Instrument(
+        name="moorline.l2.records",
+        unit="{record}",
+        kind=Kind.COUNTER,
+        description="Records loaded through the L2, by where their content came from.",
+        series={
+            "l2_hits": {"moorline.cache.result": "hit"},
+            "l2_misses": {"moorline.cache.result": "miss"},
+            "l2_unasked": {"moorline.cache.result": "unasked"},
+        },
+    ),
+    Instrument(
+        name="moorline.l2.errors",
+        unit="{call}",
+        kind=Kind.COUNTER,
+        description="Calls of the L2's servers that failed or took too long.",
+        series=_one("l2_errors"),
+    ),
+)
+"""Shown by a process that has an L2."""
+
 TRAFFIC: Final = (
     Instrument(
         name="moorline.http.connections",

@@ -13,13 +13,14 @@ from moorline_api import (
 from moorline_sidecar.config.secrets import SecretFile, SecretText
 from moorline_sidecar.errors import ConfigurationError, StoreUnavailable
 from moorline_sidecar.stores.file import FileStore
+from moorline_sidecar.stores.l2 import L2Store
 from moorline_sidecar.stores.memory import MemoryStore
 from moorline_sidecar.stores.mongodb import MongoStore
-from moorline_sidecar.stores.opening import open_store
+from moorline_sidecar.stores.opening import open_cached_store, open_store
 from moorline_sidecar.stores.redis import RedisStore
 from moorline_sidecar.stores.sql import SqlStore
 
-from e2e.app.databases import Database
+from e2e.app.databases import Database, MemcachedServer
 from tests.contract.sessions import inserted, stored
 from tests.sidecar.stores.raw import raw_collection
 
@@ -46,6 +47,21 @@ async def test_sessions_are_kept_in_files(tmp_path: Path) -> None:
 
     assert isinstance(store, FileStore)
     assert await stored(store) == session
+    await store.close()
+
+
+async def test_a_store_that_is_served_from_is_behind_the_l2(memcached: MemcachedServer) -> None:
+    l2 = {"type": "Memcached", "memcached": {"servers": [memcached.address]}}
+    spec = decode_spec({"backend": {"type": "Memory", "l2": l2}})
+    store = open_cached_store(spec.backend, None, "shop")
+    await store.prepare()
+
+    session = await inserted(store)
+
+    assert isinstance(store, L2Store)
+    assert await stored(store) == session
+    assert store.counts.misses == 1
+    assert isinstance(open_store(spec.backend, None, "shop"), MemoryStore)
     await store.close()
 
 
