@@ -24,6 +24,7 @@ from e2e.app.databases import (
     RedisServer,
     running,
 )
+from e2e.app.hazelcast import HazelcastMember, running_members
 
 _collections = itertools.count()
 
@@ -138,3 +139,20 @@ def memcached() -> Iterator[MemcachedServer]:
     """The server that all tests share, each under names of its own."""
     with running_database(MemcachedServer) as server:
         yield server
+
+
+@contextmanager
+def hazelcast_members(number: int) -> Iterator[list[HazelcastMember]]:
+    """A cluster of its own; the test is skipped, by name, where it is not installed."""
+    try:
+        with running_members(number) as members:
+            yield members
+    except NotInstalled as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def hazelcast() -> Iterator[HazelcastMember]:
+    """The member that all tests share, each with a map of its own."""
+    with hazelcast_members(1) as (member,):
+        yield member

@@ -11,6 +11,7 @@ import pytest
 from moorline_sidecar.config.secrets import SecretText
 from moorline_sidecar.stores.base import SessionStore
 from moorline_sidecar.stores.file import FileStore
+from moorline_sidecar.stores.hazelcast import HazelcastStore, hazelcast_store
 from moorline_sidecar.stores.l2 import L2Store
 from moorline_sidecar.stores.memcached import Memcached
 from moorline_sidecar.stores.memory import MemoryStore
@@ -25,6 +26,8 @@ from moorline_sidecar.stores.sql_mysql import MySQL
 from moorline_sidecar.stores.sql_postgresql import PostgreSQL
 from moorline_sidecar.stores.sql_sqlite import SQLite
 from moorline_sidecar.stores.uri_source import UriSource
+
+from e2e.app.hazelcast import CLUSTER
 
 DATABASE: Final = "moorline_tests"
 
@@ -119,6 +122,14 @@ async def redis(request: pytest.FixtureRequest) -> AsyncIterator[Connect]:
 
 
 @asynccontextmanager
+async def hazelcast(request: pytest.FixtureRequest) -> AsyncIterator[Connect]:
+    member = request.getfixturevalue("hazelcast")
+    name = request.getfixturevalue("mongo_collection")
+    async with connecting(partial(map_store, member.uri, name)) as connect:
+        yield connect
+
+
+@asynccontextmanager
 async def connecting(make: Callable[[], SessionStore]) -> AsyncIterator[Connect]:
     """Prepares each store that it makes, and closes all of them at the end."""
     stores: list[SessionStore] = []
@@ -142,6 +153,10 @@ def key_value_store(uri: str, prefix: str = "moorline:") -> RedisStore:
     return redis_store(FixedSource(uri), prefix)
 
 
+def map_store(uri: str, map_name: str = "sessions") -> HazelcastStore:
+    return hazelcast_store(FixedSource(uri), CLUSTER, (), map_name)
+
+
 def mongo_store(uri: str, collection: str, *, has_bulk: bool = True) -> MongoStore:
     return MongoStore(
         Connection(UriSource(SecretText(uri))),
@@ -157,6 +172,7 @@ BACKENDS: Final[dict[str, Opener]] = {
     "mongodb-before-8": mongodb(has_bulk=False),
     "postgresql": sql(PostgreSQL(), "postgresql"),
     "mariadb": sql(MySQL(), "mariadb"),
+    "hazelcast": hazelcast,
     "sqlite": sql(SQLite(), "tmp_path"),
     "file": files,
     "redis": redis,

@@ -10,6 +10,7 @@ from moorline_api import (
     BackendSpec,
     BackendType,
     FileSpec,
+    HazelcastSpec,
     L2Spec,
     MongoDBSpec,
     MySQLSpec,
@@ -111,6 +112,15 @@ def _redis(backend: BackendSpec, uri: Uri, _cluster: str) -> SessionStore:
     return redis_store(_source(uri, BackendType.REDIS), spec.key_prefix)
 
 
+def _hazelcast(backend: BackendSpec, uri: Uri, _cluster: str) -> SessionStore:
+    from moorline_sidecar.stores.hazelcast import hazelcast_store
+
+    spec = backend.hazelcast or HazelcastSpec()
+    # Without credentials the names of the servers are all that is needed.
+    source = UriSource(uri or SecretText("hazelcast://"), member="hazelcast")
+    return hazelcast_store(source, spec.cluster_name, spec.servers, spec.map_name)
+
+
 def _file(backend: BackendSpec, _uri: Uri, _cluster: str) -> SessionStore:
     from moorline_sidecar.stores.file import FileStore
 
@@ -124,6 +134,7 @@ _OPENERS: Final[dict[BackendType, Callable[[BackendSpec, Uri, str], SessionStore
     BackendType.MYSQL: _mysql,
     BackendType.SQLITE: _sqlite,
     BackendType.REDIS: _redis,
+    BackendType.HAZELCAST: _hazelcast,
     BackendType.FILE: _file,
 }
 

@@ -28,7 +28,7 @@ MONGODB = BackendSpec(type=BackendType.MONGODB, mongodb=MongoDBSpec())
 KINDS_WITH_A_URI = [
     *(BackendType.MONGODB, BackendType.POSTGRESQL, BackendType.MYSQL, BackendType.REDIS),
 ]
-OPENED = {"MongoDB", "Memory", "PostgreSQL", "MySQL", "SQLite", "File", "Redis"}
+OPENED = {"MongoDB", "Memory", "PostgreSQL", "MySQL", "SQLite", "File", "Redis", "Hazelcast"}
 
 
 async def test_sessions_are_kept_in_memory() -> None:
