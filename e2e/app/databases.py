@@ -51,6 +51,11 @@ class Database:
         self.port = _free_port()
 
     @property
+    def pid(self) -> int | None:
+        """Of its process, while one runs."""
+        return None if self._process is None else self._process.pid
+
+    @property
     def uri(self) -> str:
         return self.uri_of(DATABASE, DATABASE)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
 from functools import partial
@@ -213,13 +214,21 @@ class Link:
         try:
             await task
         except CLIENT_ERRORS as error:
-            why = heard[-1] if heard else error
+            why = self._most_telling([error, *heard])
             text = "no member accepts in time" if is_late and not heard else readable(why)
             raise StoreUnavailable(text) from why
         if not client.lifecycle_service.is_running():
             raise StoreUnavailable("no member of the cluster accepts in time")
         self._client = client
         return client
+
+    def _most_telling(self, errors: Sequence[BaseException]) -> BaseException:
+        """Of what went wrong with the members, and of what the client says of all of it."""
+        *_, last = errors
+        found = next((each for each in errors[1:] if not isinstance(each, ConnectionError)), last)
+        if self._address.has_tls and isinstance(found, ConnectionResetError):
+            return ssl.SSLError("the member hung up when TLS began")
+        return found
 
     def _changed(self, client: HazelcastClient, state: str) -> None:
         """End a client that has lost all members: its own way back may never end."""

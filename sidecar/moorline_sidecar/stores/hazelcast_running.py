@@ -67,7 +67,11 @@ class Attempt:
 
     async def texts(self, keys: list[str]) -> dict[str, str]:
         """The values of those that exist among the keys."""
-        found = await self.map.get_all(keys)
+        try:
+            found = await self.map.get_all(keys)
+        except ExceptionGroup as errors:
+            # One for each partition that was asked; the first says as much as all.
+            raise errors.exceptions[0] from None
         return {
             key: value.to_string()
             for key, value in found.items()
