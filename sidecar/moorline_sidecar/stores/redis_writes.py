@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from moorline_sidecar.domain.session import added_contexts, changed_attributes
+from moorline_sidecar.domain.differences import added_contexts, changed_attributes
 from moorline_sidecar.stores.base import Change, End, Outcome, Touch, Write
 from moorline_sidecar.stores.redis_records import (
     Value,
