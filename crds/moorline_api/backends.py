@@ -96,7 +96,11 @@ class RedisSpec(Model, frozen=True, kw_only=True):
 
     connection_secret_ref: Annotated[SecretKeyRef | None, _CONNECTION] = None
     key_prefix: Annotated[
-        StoreName, Meta(description="What every key begins with. One SessionCluster, one prefix.")
+        StoreName,
+        Meta(
+            description="What every key begins with. One SessionCluster, one prefix. Immutable: "
+            "sessions would be left behind."
+        ),
     ] = "moorline:"
 
 

@@ -36,7 +36,10 @@ def transition_violations(
     )
 
 
-def _same(field: str, message: str, member: str = "mongodb") -> Transition:
+def _same(field: str, message: str, member: str = "mongodb", *, name: str = "") -> Transition:
+    """`name` is that of the field in a manifest, where it is another one than in Python."""
+    name = name or field
+
     def holds(old: SessionClusterSpec, new: SessionClusterSpec) -> bool:
         before, after = getattr(old.backend, member), getattr(new.backend, member)
         if before is None or after is None:
@@ -45,9 +48,9 @@ def _same(field: str, message: str, member: str = "mongodb") -> Transition:
 
     return Transition(
         scope=f"spec.backend.{member}",
-        path=f"spec.backend.{member}.{field}",
+        path=f"spec.backend.{member}.{name}",
         message=message,
-        cel=f"self.{field} == oldSelf.{field}",
+        cel=f"self.{name} == oldSelf.{name}",
         holds=holds,
     )
 
@@ -80,4 +83,11 @@ TRANSITIONS: Final[tuple[Transition, ...]] = (
         "SessionCluster",
     ),
     *(_same(field, message, member) for member in _SQL for field, message in _SQL_FIELDS.items()),
+    _same(
+        "key_prefix",
+        "the prefix stays as it is, for the sessions are there: keep it, or make a new "
+        "SessionCluster",
+        "redis",
+        name="keyPrefix",
+    ),
 )

@@ -15,8 +15,13 @@ REFUSED: dict[str, Spec] = {
     "spec.backend.mongodb.database": {"backend": {"mongodb": {"database": "other"}}},
     "spec.backend.mongodb.collection": {"backend": {"mongodb": {"collection": "other"}}},
 }
-SQL: dict[str, str] = {"postgresql": "PostgreSQL", "mysql": "MySQL", "sqlite": "SQLite"}
-REFUSED_OF_SQL: dict[str, object] = {"table": "other", "columns": {"accessed": "accessTime"}}
+SQL: dict[str, object] = {"table": "other", "columns": {"accessed": "accessTime"}}
+REFUSED_OF_OTHERS: dict[str, dict[str, object]] = {
+    "PostgreSQL": SQL,
+    "MySQL": SQL,
+    "SQLite": SQL,
+    "Redis": {"keyPrefix": "other:"},
+}
 TAKEN: dict[str, Spec] = {
     "write-concern": {"backend": {"mongodb": {"writeConcern": 1}}},
     "secret": {"backend": {"mongodb": {"connectionSecretRef": {"name": "other"}}}},
@@ -38,11 +43,12 @@ async def changed(kubeconfig: Path, namespace: str) -> dict[str, Answer]:
         assert made.is_taken, made.message
         changes = {**REFUSED, **TAKEN}
         found = {key: await ask.merged("shop", change) for key, change in changes.items()}
-        for member, kind in SQL.items():
+        for kind, fields in REFUSED_OF_OTHERS.items():
+            member = kind.lower()
             spec = {"backend": {"type": kind, member: {}}}
             made = await ask.made(spec, name=member, is_dry=False)
             assert made.is_taken, made.message
-            for field, value in REFUSED_OF_SQL.items():
+            for field, value in fields.items():
                 change = {"backend": {member: {field: value}}}
                 found[f"spec.backend.{member}.{field}"] = await ask.merged(member, change)
         return found

@@ -34,7 +34,7 @@ CHECK_REASONS: Final = {
     "AuthenticationFailed": "Correct user and password in the connection URI, or grant the role.",
     "Unreachable": "Start the server, correct the connection URI, or let a NetworkPolicy allow it.",
     "NotPrimary": "Wait for the election, or bring the missing members of the replica set back.",
-    "UnsupportedVersion": "Update the server.",
+    "UnsupportedVersion": "Update the server, or change the setting of it that is named.",
     "IndexConflict": "Drop the index that is named, or use another collection.",
     "InvalidConfiguration": "Correct the spec.",
 }

@@ -41,7 +41,9 @@ _LOOPBACK: Final = "127.0.0.1"
 HEALTH: Final = Address("", SidecarSpec().health_port)
 """All addresses, of both families: a kubelet probes from outside of the pod."""
 _URI_KEYS: Final = ("uri", "connectionString.standardSrv", "connectionString.standard")
-_REACHED_BY_URI: Final = (BackendType.MONGODB, BackendType.POSTGRESQL, BackendType.MYSQL)
+_REACHED_BY_URI: Final = (
+    *(BackendType.MONGODB, BackendType.POSTGRESQL, BackendType.MYSQL, BackendType.REDIS),
+)
 _NO_NAME: Final = {"name": "moorline"}
 """Of who gives none; it shows in metrics, and names the collection."""
 

@@ -10,14 +10,12 @@ from msgspec import Struct
 from redis.asyncio.connection import Connection
 from redis.exceptions import NoScriptError, ResponseError
 
-from moorline_sidecar.errors import OutcomeUnknown, StoreUnavailable
+from moorline_sidecar.errors import OutcomeUnknown, StoreRefused, StoreUnavailable
 from moorline_sidecar.stores.redis_client import Client, RedisConnection
 from moorline_sidecar.stores.redis_errors import (
     CALL_ERRORS,
-    MOVED_ON,
     failure,
     judged,
-    lacks_rights,
     refusal,
 )
 from moorline_sidecar.stores.redis_records import Value
@@ -128,7 +126,9 @@ async def _replies(
             raise
         for n, reply in zip(missing, again, strict=True):
             replies[n] = reply
-    await _follow_the_primary(client, replies)
+    if any(_is_away(reply) for reply in replies):
+        # By now the primary, or the user, may be another one.
+        await client.forget()
     return judged(replies) if writes else _good(replies)
 
 
@@ -152,6 +152,8 @@ async def _exchange(
             was_sent = writes
             await _exchange_on(connection, commands, replies)
     except CALL_ERRORS as error:
+        # The others lead to the same server: not each call is to find out by itself.
+        await client.forget()
         raise failure(error, was_sent=was_sent, replies=len(replies)) from error
     return replies
 
@@ -168,13 +170,8 @@ async def _exchange_on(
             replies.append(error)
 
 
-async def _follow_the_primary(client: Client, replies: Sequence[Any]) -> None:
-    if any(isinstance(reply, MOVED_ON) or _is_forbidden(reply) for reply in replies):
-        await client.forget()
-
-
-def _is_forbidden(reply: object) -> bool:
-    return isinstance(reply, ResponseError) and lacks_rights(reply)
+def _is_away(reply: object) -> bool:
+    return isinstance(reply, ResponseError) and not isinstance(refusal(reply), StoreRefused)
 
 
 def _good(replies: list[Any]) -> list[Any]:
