@@ -48,8 +48,9 @@ local to = '(' .. string.sub(first, 1, -2) .. ';'
 local found = {}
 for _, member in ipairs(call('ZRANGE', PRINCIPALS, from, to, 'BYLEX', 'LIMIT', 0, ARGV[3])) do
   local id = string.sub(member, #first + 1)
-  local s = call('HMGET', SESSION .. id, 'created', 'accessed', 'expiry', 'lastNode', 'renewOf')
-  if s[1] then
+  local s = call('HMGET', SESSION .. id, 'created', 'accessed', 'expiry', 'lastNode', 'renewOf',
+    'principal')
+  if s[6] == ARGV[1] then
     found[#found + 1] = {id, s[1], s[2], s[3], s[4], s[5]}
   else
     call('ZREM', PRINCIPALS, member)
@@ -95,8 +96,8 @@ for i, id in ipairs(due) do
   looked = i
   local key = SESSION .. id
   local s = call('HMGET', key, 'accessed', 'expiry', 'principal')
-  local is_over = not s[2] or tonumber(s[2]) <= tonumber(ARGV[4])
-  if is_over and tonumber(s[1] or 0) < tonumber(ARGV[3]) then
+  local is_over = not s[2] or number(s[2]) <= number(ARGV[4])
+  if is_over and number(s[1]) < number(ARGV[3]) then
     hits = hits + 1
     if ARGV[8] == '1' then
       remove_live(id, s[3])

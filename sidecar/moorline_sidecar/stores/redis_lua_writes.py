@@ -54,7 +54,7 @@ if ARGV[5] == '1' then
 end
 local outcome = judged(s[1], holds, s[3], ARGV[1])
 if outcome then return outcome end
-local version = string.format('%.0f', tonumber(s[2]) + 1)
+local version = string.format('%.0f', number(s[2]) + 1)
 remove_live(id, s[8])
 call('ZADD', ENDED, ARGV[2], id)
 if ARGV[10] ~= '' then call('ZADD', GRACES, ARGV[10], id) end
@@ -71,7 +71,7 @@ return APPLIED
 TOUCH: Final = """\
 -- accessed, last accessed, expiry, maximum, node, now
 local s = call('HMGET', KEYS[1], 'valid', 'accessed', 'maxIdle')
-if s[1] ~= '1' or tonumber(s[2] or 0) > tonumber(ARGV[1]) or s[3] ~= ARGV[4] then return 0 end
+if s[1] ~= '1' or number(s[2]) > number(ARGV[1]) or s[3] ~= ARGV[4] then return 0 end
 place(id_of(KEYS[1]), ARGV[3], ARGV[1])
 call('HSET', KEYS[1], 'accessed', ARGV[1], 'lastAccessed', ARGV[2], 'lastNode', ARGV[5],
   'lastSaved', ARGV[6])

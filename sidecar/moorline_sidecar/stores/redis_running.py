@@ -98,7 +98,6 @@ class Runner:
                     # A connection may have broken in the moment in which it was taken.
                     if is_over or is_second or client is None:
                         raise
-                    await client.forget()
                     is_second = True
 
 

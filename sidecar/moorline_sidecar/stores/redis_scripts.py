@@ -39,6 +39,11 @@ local function id_of(key)
   return string.sub(key, #SESSION + 1)
 end
 
+-- What a person wrote may be none, and must not keep a script from going on to the next session.
+local function number(text)
+  return tonumber(text or 0) or 0
+end
+
 -- The length first: no principal is the beginning of another one.
 local function member_of(principal, id)
   return #principal .. ':' .. principal .. ':' .. id
@@ -92,7 +97,7 @@ end
 local function later(one, two)
   if not one or one == '' then return two end
   if not two or two == '' then return one end
-  return tonumber(one) > tonumber(two) and one or two
+  return number(one) > number(two) and one or two
 end
 
 -- Nothing where the write is to be applied.

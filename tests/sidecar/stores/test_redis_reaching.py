@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from moorline_sidecar.config.secrets import SecretFile
 from moorline_sidecar.errors import ConfigurationError, StoreUnavailable
+from moorline_sidecar.stores.base import Purge, PurgeKind
 from moorline_sidecar.stores.diagnosis import Diagnosis
 from moorline_sidecar.stores.redis import redis_store
 from moorline_sidecar.stores.redis_diagnosis import flaw_of, product_of
@@ -281,7 +282,22 @@ async def test_what_a_person_wrote_by_hand_harms_nobody(
     assert [each.key for each in await store.expired(10**15, 9)] == ["session-1"]
     assert await store.count() == 1
     await store.insert(a_session("deleted"))
+    assert [each.key for each in await store.by_principal("ada", None, 9)] == ["session-1"]
+    everything = Purge(kind=PurgeKind.VALID, before=10**15, now=10**15)
+    assert await store.purge(everything, 0) == 2
+    assert await store.count() == 0
     await store.close()
+
+
+async def test_a_password_that_is_not_given_is_named() -> None:
+    with running_database(RedisServer, "--requirepass", SECRET) as server:
+        store = key_value_store(server.uri)
+        diagnosis = await store.check()
+        with pytest.raises(StoreUnavailable):
+            await store.insert(a_session())
+        await store.close()
+
+    assert diagnosis.reason == "AuthenticationFailed"
 
 
 def a_member(process: str, *, beat: int, sessions: int = 0) -> Member:
