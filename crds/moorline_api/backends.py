@@ -116,14 +116,24 @@ class InfinispanSpec(Model, frozen=True, kw_only=True):
 class HazelcastSpec(Model, frozen=True, kw_only=True):
     """A remote Hazelcast cluster."""
 
-    connection_secret_ref: Annotated[SecretKeyRef | None, _CONNECTION] = None
+    connection_secret_ref: Annotated[
+        SecretKeyRef | None,
+        Meta(
+            description="The Secret with the connection URI, for credentials, TLS, or members in "
+            "the place of `servers`. Not needed where the members have no security."
+        ),
+    ] = None
     servers: Annotated[tuple[ServerAddress, ...], _SERVERS] = ("hazelcast:5701",)
     cluster_name: Annotated[
         StoreName, Meta(description="The name of the Hazelcast cluster; `dev` is its own default.")
     ] = "dev"
-    map_name: Annotated[StoreName, Meta(description="The map. One SessionCluster, one map.")] = (
-        "sessions"
-    )
+    map_name: Annotated[
+        StoreName,
+        Meta(
+            description="The map; beside it are `<map>.workers` and `<map>.clock`. One "
+            "SessionCluster, one map. Immutable: sessions would be left behind."
+        ),
+    ] = "sessions"
 
 
 class DatastoreSpec(Model, frozen=True, kw_only=True):

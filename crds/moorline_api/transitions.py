@@ -73,6 +73,12 @@ TRANSITIONS: Final[tuple[Transition, ...]] = (
         holds=lambda old, new: old.backend.type is new.backend.type,
     ),
     _same(
+        "map_name",
+        "the map stays as it is, for the sessions are there: keep it, or make a new SessionCluster",
+        "hazelcast",
+        name="mapName",
+    ),
+    _same(
         "database",
         "the database stays as it is, for the sessions are there: keep it, or make a new "
         "SessionCluster",

@@ -16,6 +16,9 @@ from e2e.app.jars import HAZELCAST, PACKAGES, NotThere, found
 CLUSTER: Final = "moorline"
 """The name of the cluster: whoever gives another is turned away."""
 
+GUARDED: Final = "guarded"
+"""A map that serves nobody while fewer than two members see each other."""
+
 _STARTED: Final = "is STARTED"
 
 # JSON is YAML. A member joins those whose ports it is told, and finds nobody else.
@@ -39,6 +42,10 @@ hazelcast:
       auto-detection: {{enabled: false}}
       multicast: {{enabled: false}}
       tcp-ip: {{enabled: true, member-list: {members}}}
+  split-brain-protection:
+    majority: {{enabled: true, minimum-cluster-size: 2, protect-on: READ_WRITE}}
+  map:
+    {guarded}: {{split-brain-protection-ref: majority}}
 """
 
 
@@ -79,7 +86,9 @@ class HazelcastMember(Database):
 
     def start(self) -> None:
         members = [f"{HOST}:{port}" for port in self.ports]
-        text = _CONFIGURATION.format(cluster=CLUSTER, host=HOST, port=self.port, members=members)
+        text = _CONFIGURATION.format(
+            cluster=CLUSTER, guarded=GUARDED, host=HOST, port=self.port, members=members
+        )
         (self._folder / "hazelcast.yaml").write_text(text)
         (self._folder / "log").write_text("")
         super().start()

@@ -19,6 +19,7 @@ from e2e.app.databases import (
     RedisServer,
     running,
 )
+from e2e.app.hazelcast import CLUSTER, running_members
 
 
 class RunningStore(Struct, frozen=True):
@@ -64,10 +65,22 @@ async def _file(folder: Path) -> AsyncIterator[RunningStore]:
     yield RunningStore("a file for each session", backend)
 
 
+@asynccontextmanager
+async def _hazelcast(_folder: Path) -> AsyncIterator[RunningStore]:
+    server = running_members(1)
+    (member,) = await asyncio.to_thread(server.__enter__)
+    try:
+        settings = {"servers": [member.address], "clusterName": CLUSTER}
+        yield RunningStore("Hazelcast", {"type": "Hazelcast", "hazelcast": settings})
+    finally:
+        await asyncio.to_thread(server.__exit__, None, None, None)
+
+
 STORES: Final[dict[str, Callable[[Path], Opened]]] = {
     "mongodb": _mongodb,
     "postgresql": _database("PostgreSQL", PostgreSQLServer, "PostgreSQL"),
     "mysql": _database("MariaDB", MariaDBServer, "MySQL"),
+    "hazelcast": _hazelcast,
     "sqlite": _sqlite,
     "file": _file,
     "redis": _database("Redis", RedisServer, "Redis"),

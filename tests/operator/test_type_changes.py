@@ -21,6 +21,7 @@ REFUSED_OF_OTHERS: dict[str, dict[str, object]] = {
     "MySQL": SQL,
     "SQLite": SQL,
     "Redis": {"keyPrefix": "other:"},
+    "Hazelcast": {"mapName": "other"},
 }
 TAKEN: dict[str, Spec] = {
     "write-concern": {"backend": {"mongodb": {"writeConcern": 1}}},

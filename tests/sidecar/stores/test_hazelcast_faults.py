@@ -13,7 +13,7 @@ from moorline_sidecar.errors import AlreadyExists, OutcomeUnknown, StoreUnavaila
 from moorline_sidecar.stores.base import Outcome, Purge, PurgeKind
 from moorline_sidecar.stores.hazelcast import HazelcastStore
 
-from e2e.app.hazelcast import HazelcastMember
+from e2e.app.hazelcast import GUARDED, HazelcastMember
 from tests.contract.backends import map_store
 from tests.contract.sessions import (
     T0,
@@ -264,6 +264,19 @@ async def test_a_writer_against_a_logout_leaves_the_session_ended(
         assert ended is Outcome.APPLIED
         assert changed in {Outcome.APPLIED, Outcome.ENDED}
         assert not (await store.confirm([session.key]))[session.key].is_valid
+
+
+async def test_a_minority_serves_nothing_where_the_map_is_protected(
+    hazelcast: HazelcastMember,
+) -> None:
+    store = map_store(hazelcast.uri, GUARDED)
+    calls = (store.insert(NEW), store.write([an_end("0")]), store.load(["0"]))
+
+    results = await asyncio.gather(*calls, return_exceptions=True)
+
+    # Nothing was begun: it may be repeated.
+    assert [type(result) for result in results] == [StoreUnavailable] * 3
+    await store.close()
 
 
 async def test_a_value_that_is_no_session_is_nobodys(
