@@ -22,7 +22,7 @@ from bench.processes import finished, resident_bytes, running
 from bench.results import Row, at_least, at_most
 from bench.servers import sidecar_command, sidecar_environment, store, write_configuration
 from bench.settings import Settings
-from bench.stage import say
+from bench.stage import chance_of, say
 
 DOCUMENTS: Final = 10_000
 QUICK_DOCUMENTS: Final = 2_000
@@ -32,6 +32,7 @@ SAMPLE_SECONDS: Final = 0.05
 FIRST_PART: Final = 0.2
 """Of a purge: it connects, and is as large as it will be after its first batches."""
 
+DAY: Final = timedelta(days=1)
 DEADLINE_SECONDS: Final = 2 * 3600.0
 
 Document = dict[str, Any]
@@ -134,15 +135,19 @@ def _fill(settings: Settings, database: EmbeddedServer, collection: str, count: 
     client: MongoClient[Document] = MongoClient(database.uri)
     with client:
         target = client[DATABASE][collection]
-        now = datetime.now(UTC)
+        now, chance = datetime.now(UTC), chance_of(settings, collection)
         for first in range(0, count, BATCH):
             say(f"filling {collection}: {first:,} of {count:,}")
             numbers = range(first, min(first + BATCH, count))
-            target.insert_many([record(number, now) for number in numbers], ordered=False)
+            records = [record(number, now - DAY * chance.random()) for number in numbers]
+            target.insert_many(records, ordered=False)
 
 
 def record(number: int, now: datetime) -> Document:
-    """Every other one to be purged: tombstones of two days, and sessions of two weeks."""
+    """Every other one to be purged: tombstones of two days, and sessions of two weeks.
+
+    With a `now` up to a day ago they are as they are found by a purge each night.
+    """
     is_old = number % 2 == 0
     begun = now - timedelta(days=14 if is_old else 1)
     common = {"_id": hashed_key(f"purge-{number:012d}"), "version": Int64(3), "created": begun}

@@ -172,18 +172,21 @@ class Purging:
         return await self._call(partial(self._store.purgeable, purge, self._plan.limit))
 
     async def _delete(self, purge: Purge) -> None:
-        while size := self._batch(purge.kind):
-            deleted = await self._call(lambda: self._store.purge(purge, size))
+        while not self._is_at_limit(purge.kind):
+            deleted = await self._call(lambda: self._store.purge(purge, self._batch(purge.kind)))
             if not deleted:
                 return
             self._deleted[purge.kind] += deleted
             done, seconds = sum(self._deleted.values()), self._now() - self._started
             self._report(Progress(deleted=done, total=self._total, seconds=seconds))
 
+    def _is_at_limit(self, kind: PurgeKind) -> bool:
+        return bool(self._plan.limit) and self._deleted[kind] >= self._plan.limit
+
     def _batch(self, kind: PurgeKind) -> int:
-        """How many the next call may delete; 0 at the limit."""
+        """How many the next call may delete; 0: as many as the store likes to."""
         limit = self._plan.limit
-        return min(BATCH, limit - self._deleted[kind]) if limit else BATCH
+        return min(BATCH, limit - self._deleted[kind]) if limit else 0
 
     async def _call(self, call: Callable[[], Coroutine[None, None, _T]]) -> _T:
         """Repeated while the store is away: what was applied unnoticed is found done."""

@@ -235,7 +235,10 @@ class SessionStore(Protocol):
         """Up to `limit` sessions of `principal` with a key above `after`, by key; copies too."""
 
     async def purge(self, purge: Purge, limit: int) -> int:
-        """Delete up to `limit` records; how many were deleted. 0: none is left."""
+        """Delete up to `limit` records; how many were deleted. 0: none is left.
+
+        `limit` 0: a batch of the store's choice, which may be a large one.
+        """
 
     async def purgeable(self, purge: Purge, limit: int) -> int:
         """How many records a purge would delete, counted up to `limit` (0: all)."""

@@ -53,6 +53,7 @@ from moorline_sidecar.stores.mongodb_documents import (
 )
 from moorline_sidecar.stores.mongodb_errors import TOO_LARGE_CODES, translated
 from moorline_sidecar.stores.mongodb_indexes import make_indexes
+from moorline_sidecar.stores.mongodb_purging import Purger, purge_some
 from moorline_sidecar.stores.mongodb_registry import MongoRegistry
 from moorline_sidecar.stores.mongodb_stream import change_stream
 from moorline_sidecar.stores.mongodb_updates import END_OF_GRACE, purge_filter, touch_operation
@@ -102,6 +103,7 @@ class MongoStore(SessionStore):
         self._collection = collection
         self._write_concern = WriteConcern(w=write_concern, j=True)
         self._writer = writer or Writer()
+        self._purger = Purger()
         self._opened: tuple[Client, Collection] | None = None
 
     async def load(self, keys: Sequence[str]) -> dict[str, Record]:
@@ -194,15 +196,10 @@ class MongoStore(SessionStore):
         return [summary_of(document) for document in documents]
 
     async def purge(self, purge: Purge, limit: int) -> int:
-        due = purge_filter(purge)
-
         async def delete(sessions: Collection) -> int:
-            # Others may delete, or access, between the two steps: none deleted is not none left.
-            while keys := await _keys(sessions, due, limit):
-                result = await sessions.delete_many({"_id": {"$in": keys}, **due})
-                if result.deleted_count:
-                    return result.deleted_count
-            return 0
+            if limit:
+                return await purge_some(sessions, purge_filter(purge), limit)
+            return await self._purger.purge(sessions, purge)
 
         return await self._run(delete, writes=True, seconds=PURGE_SECONDS)
 
