@@ -19,6 +19,9 @@ endif
 BIN := $(VENV)/bin
 # Written last when the environment is complete.
 READY := $(VENV)/.ready
+# What the sidecar's image has, and no more: a process also pays for libraries that it only finds.
+SIDECAR_VENV := $(VENV)-sidecar
+SIDECAR_READY := $(SIDECAR_VENV)/.ready
 # What is checked; a folder that is not there yet is passed over.
 CODE := $(wildcard crds sidecar operator charts tests e2e bench)
 DISTRIBUTIONS := crds sidecar operator
@@ -82,8 +85,9 @@ promises: $(READY) ## coherence and outages in numbers: make promises ARGS="read
 	@exec $(BIN)/python -m tests.faults.promises $(ARGS)
 
 .PHONY: bench
-bench: $(READY) ## what performance is promised of, beside its peers: make bench ARGS=--quick
-	@exec $(BIN)/python -m bench $(ARGS)
+bench: $(READY) $(SIDECAR_READY) ## what performance is promised of, beside its peers: make bench ARGS=--quick
+	@export MOORLINE_BENCH_PYTHON="$${MOORLINE_BENCH_PYTHON:-$(SIDECAR_VENV)/bin/python}"; \
+		exec $(BIN)/python -m bench $(ARGS)
 
 .PHONY: lint
 lint: $(READY) ## lint and types, nothing else
@@ -138,4 +142,13 @@ $(READY): requirements/dev.lock $(DISTRIBUTIONS:=/pyproject.toml)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps \
 		$(foreach folder,$(DISTRIBUTIONS),--editable $(folder))
+	@touch $@
+
+$(SIDECAR_READY): requirements/sidecar.lock $(READY)
+	@echo "making $(SIDECAR_VENV): what the image of the sidecar has, half a minute"
+	@$(PYTHON) -m venv --clear $(SIDECAR_VENV)
+	@$(SIDECAR_VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes \
+		-r requirements/sidecar.lock
+	@cp -r $(VENV)/lib/python3.*/site-packages/*moorline_{api,sidecar}* \
+		$(SIDECAR_VENV)/lib/python3.*/site-packages/
 	@touch $@

@@ -21,9 +21,6 @@ QUICK_SESSIONS: Final = 4_000
 BOUND_PARTS: Final = 4
 """The bound of the churn: so small a part of what all sessions would take."""
 
-ACCOUNTED_BYTES: Final = 3_500
-"""A session of 1 KB, as the cache accounts it."""
-
 PASSES: Final = 2
 STEP: Final = 500
 
@@ -36,7 +33,7 @@ def measure(settings: Settings) -> Iterator[Row]:
         store_all(database.uri, "sessions", population, WORKER)
         with sidecar(settings, database.uri) as process:
             yield _per_session(process, population)
-        bound = ACCOUNTED_BYTES * count // BOUND_PARTS
+            bound = statistics(process)["cachedBytes"] // BOUND_PARTS
         spec = {"cache": {"maxBytes": bound}}
         with sidecar(settings, database.uri, spec=spec) as process:
             yield from _churn(process, population, bound)

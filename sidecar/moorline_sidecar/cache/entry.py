@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from moorline_sidecar.domain.changes import content_size
@@ -10,7 +11,7 @@ from moorline_sidecar.domain.merging import Asked
 from moorline_sidecar.domain.policies import Times
 from moorline_sidecar.domain.session import Record, Session, Tombstone
 
-ENTRY_BYTES: Final = 1_500
+ENTRY_BYTES: Final = 1_700
 """What an entry takes besides its content: record, times, the frame of its answer, its places in
 dictionaries; measured with 10,000."""
 
@@ -18,57 +19,36 @@ CONTEXT_BYTES: Final = 600
 """What each context takes besides its text, after the first one: mostly another answer's frame."""
 
 
+@dataclass(slots=True, eq=False, kw_only=True)
 class Answer:
     """The answer to a hit on a session that expires: all that does not change between two of them.
 
-    `start` is status line, fields up to `fields_end`, framing, and from `json_start` on the JSON
-    before its first time; `middle` is what follows the last one, up to `attributes`, which are the
-    text that the session holds, not a copy. `other` is of another context. While the L1 finds it by
-    a `name`, among `names`, `entry` is whom it belongs to.
+    `lead` is status line and fields, `own` its tag up to `tag_end`, framing, and from `json_start`
+    on the id; `frame` is the JSON from there to `created`, `middle` what follows the times. What
+    many sessions have in common they share, and `attributes` is the text that the session holds:
+    the fewer bytes are a session's own, the fewer a hit has to fetch from memory. `other` is of
+    another context. While the L1 finds it by a `name`, among `names`, `entry` is whose it is.
     """
 
-    __slots__ = (
-        "attributes",
-        "context",
-        "entry",
-        "fields_end",
-        "json_start",
-        "middle",
-        "name",
-        "names",
-        "other",
-        "start",
-    )
-
-    def __init__(  # noqa: PLR0913 each is a fact of its own
-        self,
-        context: str,
-        start: bytes,
-        middle: bytes,
-        attributes: bytes,
-        *,
-        fields_end: int,
-        json_start: int,
-    ) -> None:
-        self.context = context
-        self.start = start
-        self.middle = middle
-        self.attributes = attributes
-        self.fields_end = fields_end
-        self.json_start = json_start
-        self.entry: Entry | None = None
-        self.name = b""
-        self.names = _NO_NAMES
-        self.other: Answer | None = None
+    context: str
+    lead: bytes
+    own: bytes
+    frame: bytes
+    created: bytes
+    middle: bytes
+    attributes: bytes
+    tag_end: int
+    json_start: int
+    entry: Entry | None = None
+    name: bytes = b""
+    names: dict[bytes, Answer] | None = None
+    other: Answer | None = None
 
     def unname(self) -> None:
         """Be found no more."""
-        self.names.pop(self.name, None)
-        self.entry = None
-
-
-_NO_NAMES: Final[dict[bytes, Answer]] = {}
-"""Nothing is ever put there."""
+        if self.names is not None:
+            self.names.pop(self.name, None)
+            self.names = self.entry = None
 
 
 class Entry:

@@ -26,11 +26,12 @@ from moorline_sidecar.sessions.finding import Source
 _OK = STATUS_LINES[200]
 _JSON = b"Content-Type: application/json\r\n"
 _NO_STORE = b"Cache-Control: no-store\r\n"
+_BEFORE_ACCESSED = b'","accessed":"'
 _BEFORE_LAST = b'","lastAccessed":"'
 _BEFORE_EXPIRY = b'","expires":"'
 _END = b"}"
 _NO_ATTRIBUTES = b"{}"
-_TIMES_BYTES = len(_BEFORE_LAST + _BEFORE_EXPIRY) + 3 * len(instant(0))
+_TIMES_BYTES = len(_BEFORE_ACCESSED + _BEFORE_LAST + _BEFORE_EXPIRY) + 4 * len(instant(0))
 _encode = msgspec.json.Encoder().encode
 
 
@@ -54,7 +55,11 @@ def hit(answer: Answer, times: Times) -> bytes:
     """The whole answer to a hit on a session that expires, framed."""
     return b"".join(
         (
-            answer.start,
+            answer.lead,
+            answer.own,
+            answer.frame,
+            answer.created,
+            _BEFORE_ACCESSED,
             instant(times.own_accessed),
             _BEFORE_LAST,
             instant(times.own_last_accessed),
@@ -83,7 +88,7 @@ class Renderer:
         answer = self._answer(entry, facts)
         is_plain = facts.source is Source.HIT and not facts.was_renewed and not facts.at_least
         if is_plain and not facts.is_degraded and not facts.more:
-            fields = answer.start[len(_OK) : answer.fields_end]
+            fields = answer.lead[len(_OK) :] + answer.own[: answer.tag_end]
         else:
             fields = _JSON + self.fields(entry, facts)
         return Response(status, fields, _joined(entry, answer))
@@ -106,12 +111,13 @@ class Renderer:
 
     def fields(self, entry: Entry, facts: Facts) -> bytes:
         """The fields of every successful answer about a session."""
+        return self._common(entry, facts) + _tag(entry, facts)
+
+    def _common(self, entry: Entry, facts: Facts) -> bytes:
+        """The fields but for the tag: the same for many sessions."""
         fields = _NO_STORE
         if not entry.is_evictable:
             fields += b"Moorline-Unsaved: true\r\n"
-        else:
-            tag = entity_tag(facts.session_id, entry.stored.version)
-            fields += b"ETag: %b\r\n" % tag
         fields += b"Moorline-Hint: %b\r\nMoorline-Cache: %b\r\n" % (
             str(self.hint(entry, facts.at_least)).encode(),
             facts.source.value,
@@ -136,41 +142,43 @@ class Renderer:
     def _encoded(self, entry: Entry, facts: Facts) -> Answer:
         session = entry.record
         assert isinstance(session, Session)  # noqa: S101 tombstones are answered with a problem
-        head = (
-            b'{"id":%b,"worker":%b,"context":%b,"version":%d,"new":%b,"created":"%b","accessed":"'
-            % (
-                _encode(facts.session_id),
-                self._worker_json,
-                _encode(facts.context),
-                session.version,
-                b"true" if facts.is_new else b"false",
-                instant(session.created),
-            )
+        identity = b'{"id":%b' % _encode(facts.session_id)
+        frame = b',"worker":%b,"context":%b,"version":%d,"new":%b,"created":"' % (
+            self._worker_json,
+            _encode(facts.context),
+            session.version,
+            b"true" if facts.is_new else b"false",
         )
-        if session.principal is None:
-            middle = _before_attributes_of_nobody(session.max_idle_ms)
-        else:
-            middle = _before_attributes(session.max_idle_ms, session.principal)
+        middle = b'","maxIdleSeconds":%b,"principal":%b,"attributes":' % (
+            _encode(_seconds(session.max_idle_ms)),
+            _encode(session.principal),
+        )
         attributes = content_of(session.contexts).text(facts.context) or _NO_ATTRIBUTES
         hit = Facts(facts.session_id, facts.context, Source.HIT)
-        fields = _OK + _JSON + self.fields(entry, hit)
-        size = len(head) + _TIMES_BYTES + len(middle) + len(attributes) + len(_END)
-        start = fields + length_and_end(size)
+        before_times = len(identity) + len(frame)
+        size = before_times + _TIMES_BYTES + len(middle) + len(attributes) + len(_END)
+        tag = _tag(entry, hit)
+        head = tag + length_and_end(size)
         return Answer(
-            sys.intern(facts.context),
-            start + head,
-            middle,
-            attributes,
-            fields_end=len(fields),
-            json_start=len(start),
+            context=sys.intern(facts.context),
+            lead=_one(_OK + _JSON + self._common(entry, hit)),
+            own=head + identity,
+            frame=_one(frame),
+            created=instant(session.created),
+            middle=_one(middle),
+            attributes=attributes,
+            tag_end=len(tag),
+            json_start=len(head),
         )
 
 
 def _joined(entry: Entry, answer: Answer) -> bytes:
     times = entry.times
     expiry = times.own_expiry
-    return b'%b%b","lastAccessed":"%b","expires":%b%b%b}' % (
-        answer.start[answer.json_start :],
+    return b'%b%b%b","accessed":"%b","lastAccessed":"%b","expires":%b%b%b}' % (
+        answer.own[answer.json_start :],
+        answer.frame,
+        answer.created,
         instant(times.own_accessed),
         instant(times.own_last_accessed),
         b"null" if expiry is None else b'"' + instant(expiry),
@@ -179,17 +187,16 @@ def _joined(entry: Entry, answer: Answer) -> bytes:
     )
 
 
-def _before_attributes(max_idle_ms: int, principal: str | None) -> bytes:
-    return b'","maxIdleSeconds":%b,"principal":%b,"attributes":' % (
-        _encode(_seconds(max_idle_ms)),
-        _encode(principal),
-    )
+def _tag(entry: Entry, facts: Facts) -> bytes:
+    if not entry.is_evictable:
+        return b""
+    return b"ETag: %b\r\n" % entity_tag(facts.session_id, entry.stored.version)
 
 
-@lru_cache(maxsize=256)
-def _before_attributes_of_nobody(max_idle_ms: int) -> bytes:
-    # One text for all these sessions, not one for each.
-    return _before_attributes(max_idle_ms, None)
+@lru_cache(maxsize=512)
+def _one(text: bytes) -> bytes:
+    """The same text, as one object for all who hold it."""
+    return text
 
 
 def _seconds(milliseconds: int) -> int | float:

@@ -6,7 +6,9 @@ Reading is tolerant: a person may have edited any field, or have imported sessio
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final, TypeAlias, TypeGuard
 
 from bson.datetime_ms import DatetimeMS
@@ -170,20 +172,27 @@ def member_of(document: Document) -> Member:
 
 
 def _session(document: Document) -> Session:
-    accessed = _moment(document.get("accessed"))
+    # Sessions are kept, and many of their times are the same: each is one object.
+    moments: dict[int, int] = {}
+
+    def moment(field: str) -> int | None:
+        found = _optional_moment(document.get(field))
+        return None if found is None else moments.setdefault(found, found)
+
+    accessed = moment("accessed") or 0
     recent = document.get("recent")
     return Session(
         key=document["_id"],
         version=_integer(document.get("version")),
-        created=_moment(document.get("created"), accessed),
+        created=_either(moment("created"), accessed),
         accessed=accessed,
-        last_accessed=_moment(document.get("lastAccessed"), accessed),
-        max_idle_ms=_integer(document.get("maxIdle")),
-        expiry=_optional_moment(document.get("expiry")),
-        deadline=_optional_moment(document.get("deadline")),
-        last_node=_text(document.get("lastNode")) or "",
-        last_saved=_moment(document.get("lastSaved"), accessed),
-        cookie_set=_moment(document.get("cookieSet"), accessed),
+        last_accessed=_either(moment("lastAccessed"), accessed),
+        max_idle_ms=_shared(_integer(document.get("maxIdle"))),
+        expiry=moment("expiry"),
+        deadline=moment("deadline"),
+        last_node=sys.intern(_text(document.get("lastNode")) or ""),
+        last_saved=_either(moment("lastSaved"), accessed),
+        cookie_set=_either(moment("cookieSet"), accessed),
         principal=_text(document.get("principal")),
         recent=tuple(key for key in recent if isinstance(key, str))
         if isinstance(recent, list)
@@ -223,6 +232,16 @@ def _contexts(found: object) -> Content:
     for field, attributes in found.items():
         contexts.setdefault(decode_key(field), {}).update(decode_attributes(attributes))
     return content_of(contexts)
+
+
+def _either(moment: int | None, default: int) -> int:
+    return default if moment is None else moment
+
+
+@lru_cache(maxsize=256)
+def _shared(life: int) -> int:
+    """The same number, as one object for all sessions that have it."""
+    return life
 
 
 def _moment(found: object, default: int = 0) -> int:

@@ -24,4 +24,14 @@ def an_entry(key: str, attribute_bytes: int = 0, *, is_unsaved: bool = False) ->
 
 
 def an_answer(context: str = "/") -> Answer:
-    return Answer(context, b"start", b"middle", b"{}", fields_end=1, json_start=2)
+    return Answer(
+        context=context,
+        lead=b"lead",
+        own=b"own",
+        frame=b"frame",
+        created=b"created",
+        middle=b"middle",
+        attributes=b"{}",
+        tag_end=0,
+        json_start=0,
+    )
