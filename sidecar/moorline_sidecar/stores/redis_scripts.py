@@ -22,7 +22,7 @@ from moorline_sidecar.stores import redis_lua_queries as queries
 from moorline_sidecar.stores import redis_lua_writes as writes
 
 CHANGES_KEPT: Final = 100_000
-"""Events in the stream, about 60 bytes each: what a worker that was cut off may go on from."""
+"""Events in the stream, about 70 bytes each: what a worker that was cut off may go on from."""
 
 INDEXES: Final = ("expiry", "forever", "copies", "principals", "ended", "graces")
 """The keys of the sorted sets."""
