@@ -57,7 +57,7 @@ class Kind(enum.IntEnum):
     ENDLESS = 2
     """A session that never expires, due since its last access."""
     COPY = 3
-    """Of a renew, unsettled; due since it was saved."""
+    """Of a renew, unsettled; due since it was saved, or used if that was before."""
     TOMBSTONE = 4
     """Due since it ended."""
     GRACE = 5
@@ -157,7 +157,7 @@ def due_of(record: Record) -> Due:
         kind = Kind.TOMBSTONE if record.grace_until is None else Kind.GRACE
         return Due(kind, record.invalidated)
     if record.renew_of is not None:
-        return Due(Kind.COPY, record.last_saved)
+        return Due(Kind.COPY, min(record.last_saved, record.accessed))
     if record.expiry is None:
         return Due(Kind.ENDLESS, record.accessed)
     return Due(Kind.SESSION, record.expiry)

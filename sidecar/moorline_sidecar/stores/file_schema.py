@@ -29,7 +29,7 @@ def prepare(disk: Disk, directory: str) -> list[str]:
     """
     disk.make_root(directory)
     with disk.root(directory) as root:
-        _check_format(disk, root)
+        is_made = _has_format(disk, root)
         for name in (SESSIONS, PRINCIPALS):
             disk.make_folder(root, name)
             with disk.folder(root, name) as folder:
@@ -42,21 +42,24 @@ def prepare(disk: Disk, directory: str) -> list[str]:
             raise ConfigurationError(
                 ["its file system has no locks that exclude: use a local disk, or NFS 4 with locks"]
             )
-        _write_format(disk, root)
+        if not is_made:
+            # Not anew each time: a disk that is full keeps nobody from starting.
+            _write_format(disk, root)
         disk.flush(root)
         replenish(disk, root)
     return [SESSIONS, PRINCIPALS, WORKERS]
 
 
-def _check_format(disk: Disk, root: int) -> None:
+def _has_format(disk: Disk, root: int) -> bool:
     try:
         found = disk.read(root, FORMAT_FILE)
     except FileNotFoundError:
-        return
+        return False
     if found != FORMAT:
         raise ConfigurationError(
             ["its files are of another version of Moorline: use that version, or another directory"]
         )
+    return True
 
 
 def _write_format(disk: Disk, root: int) -> None:

@@ -279,6 +279,13 @@ async def test_a_purge_in_batches_deletes_all_and_ends(store: FileStore) -> None
     assert await store.by_principal("ada", None, 9) == []
 
 
+async def test_a_copy_that_was_saved_after_its_last_use_is_purged_by_that(store: FileStore) -> None:
+    await inserted(store, expiry=None, last_saved=IDLE.now + 1, renew_of="origin")
+
+    assert await store.purgeable(IDLE, 0) == 1
+    assert await store.purge(IDLE, 10) == 1
+
+
 class Refusing(Disk):
     """Fails when a folder is made."""
 

@@ -334,6 +334,8 @@ async def test_a_full_disk_takes_no_session_but_ends_them(tmp_path: Path) -> Non
     assert await store.write([grown, an_end("1")]) == [Outcome.REFUSED, Outcome.APPLIED]
     await store.touch([a_touch(SESSIONS[0], T0 + 9)])
 
+    # Who starts now has the same.
+    assert await store.prepare()
     found = await store.load(KEYS)
     assert (found["0"], found["2"]) == (SESSIONS[0], SESSIONS[2])
     assert isinstance(found["1"], Tombstone)
