@@ -11,7 +11,7 @@ from moorline_sidecar.domain.merging import Asked
 from moorline_sidecar.domain.policies import Times
 from moorline_sidecar.domain.session import Record, Session, Tombstone
 
-ENTRY_BYTES: Final = 1_700
+ENTRY_BYTES: Final = 1_600
 """What an entry takes besides its content: record, times, the frame of its answer, its places in
 dictionaries; measured with 10,000."""
 
