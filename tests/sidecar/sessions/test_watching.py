@@ -9,6 +9,7 @@ from moorline_sidecar.domain.policies import Policy
 from moorline_sidecar.domain.session import Tombstone
 from moorline_sidecar.errors import HistoryLost, SessionEnded, SessionUnknown, StoreUnavailable
 from moorline_sidecar.sessions.finding import Source
+from moorline_sidecar.sessions.watching import GATHER_SECONDS
 from msgspec import structs
 
 from tests.sidecar.sessions.faults import Gate, Operation, unavailable
@@ -44,7 +45,7 @@ def questions(worker: Worker) -> int:
 
 async def caught_up(two: Cluster) -> None:
     """Let the streams tell what has happened."""
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(2 * GATHER_SECONDS)
     assert all(is_live(worker) for worker in two.workers)
 
 
@@ -76,6 +77,20 @@ async def test_a_change_elsewhere_is_seen_by_every_copy() -> None:
         assert (served.source, content(served)) == (Source.MISS, {"n": 2})
         assert (a.link.calls["load"], a.link.calls["confirm"]) == (1, 0)
         assert (await a.get(session_id, Hint(2, "b"))).source is Source.HIT
+
+
+async def test_many_changes_are_told_by_few_replies() -> None:
+    async with cluster(has_stream=True) as two:
+        a, b = two.workers
+        session_id = await a.new(n=0)
+        await caught_up(two)
+        a.link.calls.clear()
+        for n in range(100):
+            await b.patch(session_id, set={"n": n})
+            await asyncio.sleep(GATHER_SECONDS / 10)
+        await caught_up(two)
+        assert a.link.calls["receive"] <= 20
+        assert content(await a.get(session_id, Hint(1, "a"))) == {"n": 99}
 
 
 async def test_a_logout_elsewhere_is_known_without_asking() -> None:
