@@ -18,7 +18,7 @@ from typing import Final
 
 from e2e.cluster.places import cache
 
-PACKAGES: Final = "openjdk-17-jre-headless maven"
+PACKAGES: Final = "default-jre-headless maven"
 """Debian's names of what starts the servers and of what gets them."""
 
 

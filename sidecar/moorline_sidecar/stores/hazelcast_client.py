@@ -30,6 +30,9 @@ CONNECT_SECONDS: Final = 2.0
 AGAIN_SECONDS: Final = 0.2
 """Until members that all refused are tried again."""
 
+HEARD_MAX: Final = 100
+"""Of the reasons why members could not be connected to."""
+
 HEARTBEAT_SECONDS: Final = 1.0
 SILENCE_SECONDS: Final = 10.0
 """After which a connection that says nothing is given up."""
@@ -120,8 +123,9 @@ class _Overheard(logging.Filter):
     """Why no member could be connected to: the client's log is all that says it."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if record.exc_info and record.exc_info[1] is not None:
-            _failures.get([]).append(record.exc_info[1])
+        heard = _failures.get([])
+        if record.exc_info and record.exc_info[1] is not None and len(heard) < HEARD_MAX:
+            heard.append(record.exc_info[1])
         return False
 
 

@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Final, TypeAlias
 
 import pytest
@@ -229,6 +230,7 @@ async def test_a_frozen_member_is_given_up_in_time_and_served_from_again(
     assert hazelcast.pid is not None
     os.kill(hazelcast.pid, signal.SIGSTOP)
     try:
+        wait_until_stopped(hazelcast.pid)
         began = time.monotonic()
         with pytest.raises(StoreUnavailable):
             await store.load(["0"])
@@ -249,6 +251,18 @@ async def test_a_frozen_member_is_given_up_in_time_and_served_from_again(
         while (await stored_session(store, "0")).version == 1:
             pass
     await newcomer.close()
+
+
+def wait_until_stopped(pid: int) -> None:
+    """The signal is answered thread by thread."""
+    deadline = time.monotonic() + 30
+    while {state_of(stat) for stat in Path(f"/proc/{pid}/task").glob("*/stat")} != {"T"}:
+        assert time.monotonic() < deadline, "it is not frozen"
+
+
+def state_of(stat: Path) -> str:
+    # The name, in parentheses, may hold anything.
+    return stat.read_text().rpartition(")")[2].split()[0]
 
 
 async def test_a_writer_against_a_logout_leaves_the_session_ended(
