@@ -179,5 +179,8 @@ BACKENDS: Final[dict[str, Opener]] = {
     "memory-l2": behind_l2(memory),
     "postgresql-l2": behind_l2(sql(PostgreSQL(), "postgresql")),
 }
-STREAMING: Final = ("memory", "mongodb", "mongodb-before-8", "redis", "memory-l2")
+STREAMING: Final = (
+    *("memory", "mongodb", "mongodb-before-8", "redis", "postgresql"),
+    *("memory-l2", "postgresql-l2"),
+)
 """Those that tell of changes; of the others the suite wants that they say so."""

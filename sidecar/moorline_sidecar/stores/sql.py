@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any, Final
 
@@ -29,7 +30,13 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from moorline_sidecar.domain.session import Mark, Record, Session
-from moorline_sidecar.errors import ConfigurationError, StoreError, StoreRefused, TooLarge
+from moorline_sidecar.errors import (
+    ConfigurationError,
+    StoreError,
+    StoreRefused,
+    StreamUnsupported,
+    TooLarge,
+)
 from moorline_sidecar.stores.base import (
     Copy,
     Expired,
@@ -37,12 +44,14 @@ from moorline_sidecar.stores.base import (
     Purge,
     PurgeKind,
     SessionStore,
+    Stream,
     Summary,
     Touch,
     Write,
 )
 from moorline_sidecar.stores.connection import Source, UriConnection
 from moorline_sidecar.stores.diagnosis import READY, Diagnosis
+from moorline_sidecar.stores.sql_changes import Changes, note_deleted
 from moorline_sidecar.stores.sql_diagnosis import diagnose
 from moorline_sidecar.stores.sql_dialects import Dialect
 from moorline_sidecar.stores.sql_engine import Engines
@@ -87,7 +96,9 @@ def sql_store(
         ConfigurationError: there is a URI already, and it is of no use; or a column's new name is.
     """
     connection = UriConnection(source, partial(Engines, dialect))
-    return SqlStore(dialect, connection, tables_of(table, columns or {}))
+    return SqlStore(
+        dialect, connection, tables_of(table, columns or {}, has_changes=dialect.has_snapshots)
+    )
 
 
 class SqlStore(SessionStore):
@@ -101,6 +112,7 @@ class SqlStore(SessionStore):
         self._runner = Runner(dialect, connection)
         self._writer = Writer(tables, dialect)
         self._sessions = tables.sessions
+        self.changes = None if tables.changes is None else Changes(tables.changes, self._runner)
         keys = self._sessions.c.id.in_(bindparam("keys", expanding=True))
         attributes = tables.attributes
         # One statement sees one moment: content and version belong together.
@@ -163,7 +175,14 @@ class SqlStore(SessionStore):
 
     async def discard(self, key: str, origin: str, version: int) -> bool:
         copy = and_(self._copy(key, origin), self._sessions.c.version == version)
-        return bool(await self._execute(delete(self._sessions).where(copy)))
+
+        async def remove(connection: AsyncConnection) -> bool:
+            found = await connection.execute(delete(self._sessions).where(copy))
+            if found.rowcount:
+                await self._note_deleted(connection, [key])
+            return bool(found.rowcount)
+
+        return await self._runner.write(remove)
 
     async def expired(self, before: int, limit: int) -> list[Expired]:
         c = self._sessions.c
@@ -198,7 +217,10 @@ class SqlStore(SessionStore):
             )
             return len(keys)
 
-        return await self._runner.write(drop)
+        dropped = await self._runner.write(drop)
+        if self.changes is not None:
+            await self.changes.tidy()
+        return dropped
 
     async def by_principal(self, principal: str, after: str | None, limit: int) -> list[Summary]:
         c = self._sessions.c
@@ -217,6 +239,9 @@ class SqlStore(SessionStore):
                 await connection.execute(
                     delete(self._sessions).where(_among(self._sessions.c.id)), chosen
                 )
+                if purge.kind is PurgeKind.VALID:
+                    # Of tombstones their end was told, long ago.
+                    await self._note_deleted(connection, keys)
             return len(keys)
 
         return await self._runner.write(delete_some, seconds=PURGE_SECONDS)
@@ -225,6 +250,11 @@ class SqlStore(SessionStore):
         due = select(self._sessions.c.id).where(self._due(purge))
         counted = select(func.count()).select_from((due.limit(limit) if limit else due).subquery())
         return int(await self._scalar(counted, seconds=PURGE_SECONDS))
+
+    def watch(self, after: object = None) -> AbstractAsyncContextManager[Stream]:
+        if self.changes is None:
+            raise StreamUnsupported(f"{self._dialect.name} does not tell of changes")
+        return self.changes.watch(after)
 
     def registry(self) -> SqlRegistry:
         return SqlRegistry(self._tables, self._runner)
@@ -261,6 +291,10 @@ class SqlStore(SessionStore):
         except (StoreError, ConfigurationError) as error:
             return diagnose(self._dialect, error)
         return Diagnosis(reason=READY, detail=f"{server} is in reach", server=server, indexes=names)
+
+    async def _note_deleted(self, connection: AsyncConnection, keys: Sequence[str]) -> None:
+        if self._tables.changes is not None:
+            await note_deleted(connection, self._tables.changes, keys)
 
     async def _write(self, writes: Sequence[Write]) -> list[Outcome]:
         return await self._runner.write(lambda connection: self._writer.write(connection, writes))

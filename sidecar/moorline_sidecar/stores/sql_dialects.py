@@ -60,6 +60,8 @@ class Dialect(Protocol):
 
     name: str
     """As people say it."""
+    has_snapshots: bool
+    """Whether transactions have numbers, and it tells which are under way: see `sql_changes`."""
     begin: str
     """Begins a transaction that is going to write."""
     lock_schema: tuple[str, ...]

@@ -53,6 +53,7 @@ class MySQL(Dialect):
     """The options of the URI are those of MySQL's own clients."""
 
     name = "MySQL"
+    has_snapshots = False
     begin = "START TRANSACTION"
     lock_schema: tuple[str, ...] = ("SELECT GET_LOCK('moorline_schema', 30)",)
     unlock_schema: tuple[str, ...] = ("SELECT RELEASE_LOCK('moorline_schema')",)

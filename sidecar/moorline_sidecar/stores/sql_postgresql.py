@@ -52,6 +52,7 @@ class PostgreSQL(Dialect):
     """The options of the URI are those of libpq that asyncpg knows."""
 
     name = "PostgreSQL"
+    has_snapshots = True
     begin = "BEGIN"
     lock_schema: tuple[str, ...] = (f"SELECT pg_advisory_xact_lock({LOCK})",)
     unlock_schema: tuple[str, ...] = ()

@@ -52,6 +52,7 @@ class SQLite(Dialect):
     """The URI is the path of the file."""
 
     name = "SQLite"
+    has_snapshots = False
     begin = "BEGIN IMMEDIATE"
     lock_schema: tuple[str, ...] = ()
     unlock_schema: tuple[str, ...] = ()

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     ForeignKey,
+    Identity,
     Index,
     Integer,
     MetaData,
@@ -24,6 +25,7 @@ from sqlalchemy import (
     TypeDecorator,
     and_,
     false,
+    text,
     true,
 )
 from sqlalchemy.dialects import mysql, postgresql
@@ -110,14 +112,18 @@ class Tables(Struct, frozen=True):
     sessions: Table
     attributes: Table
     workers: Table
+    changes: Table | None = None
 
     @property
-    def all(self) -> tuple[Table, Table, Table]:
-        return (self.sessions, self.attributes, self.workers)
+    def all(self) -> tuple[Table, ...]:
+        changes = () if self.changes is None else (self.changes,)
+        return (self.sessions, self.attributes, self.workers, *changes)
 
 
-def tables_of(table: str, renamed: Mapping[str, str]) -> Tables:
+def tables_of(table: str, renamed: Mapping[str, str], *, has_changes: bool = False) -> Tables:
     """The tables whose names begin with `table`; `renamed` columns have other names.
+
+    `has_changes`: with the table of changes, of a server that has PostgreSQL's functions.
 
     Raises:
         ConfigurationError: a column is renamed that there is not, or two have one name.
@@ -130,6 +136,7 @@ def tables_of(table: str, renamed: Mapping[str, str]) -> Tables:
         sessions=sessions,
         attributes=_attributes(table, renamed, metadata, sessions),
         workers=_workers(table, metadata),
+        changes=_changes(table, metadata) if has_changes else None,
     )
 
 
@@ -227,6 +234,28 @@ def _workers(table: str, metadata: MetaData) -> Table:
         Column("unsaved", Integer(), nullable=False),
         **_MYSQL_OPTIONS,
     )
+
+
+def _changes(table: str, metadata: MetaData) -> Table:
+    """What happened, in the order of `number` for each key; no version: it was deleted."""
+    now = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+    changes = Table(
+        f"{table}_changes",
+        metadata,
+        Column("number", BigInteger(), Identity(), primary_key=True),
+        Column("txid", BigInteger(), nullable=False, server_default=text("txid_current()")),
+        Column("at", BigInteger(), nullable=False, server_default=text(f"({now})")),
+        Column("id", Exact(KEY_BYTES_MAX), nullable=False),
+        Column("version", BigInteger()),
+        Column("reason", String(16)),
+        # As many rows go as come.
+        postgresql_with={
+            "autovacuum_vacuum_scale_factor": 0,
+            "autovacuum_vacuum_threshold": 20_000,
+        },
+    )
+    Index(f"{changes.name}_txid", changes.c.txid)
+    return changes
 
 
 _MYSQL_OPTIONS: Final[dict[str, Any]] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4"}

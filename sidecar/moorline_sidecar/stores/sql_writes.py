@@ -14,7 +14,9 @@ from sqlalchemy import Row, bindparam, delete, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from moorline_sidecar.domain.differences import added_contexts, changed_attributes
+from moorline_sidecar.domain.session import Reason
 from moorline_sidecar.stores.base import Change, End, Outcome, Touch, Write
+from moorline_sidecar.stores.sql_changes import note_changes
 from moorline_sidecar.stores.sql_dialects import Dialect
 from moorline_sidecar.stores.sql_rows import (
     Values,
@@ -69,6 +71,7 @@ class Writer:
             sessions.c.accessed <= bindparam("b_accessed"),
             sessions.c.max_idle == bindparam("b_max_idle"),
         )
+        self._changes = tables.changes
         self._set = dialect.upsert(attributes)
         self._unset = delete(attributes).where(
             attributes.c.id == bindparam("b_id"),
@@ -95,6 +98,8 @@ class Writer:
         await self._apply_ends(
             connection, [(each, row) for each, row in applied if isinstance(each, End)]
         )
+        if self._changes is not None:
+            await note_changes(connection, self._changes, map(_noted, applied))
         return [outcome or Outcome.APPLIED for outcome in outcomes]
 
     async def touch(self, connection: AsyncConnection, touches: Sequence[Touch]) -> None:
@@ -144,6 +149,11 @@ class Writer:
             await connection.execute(self._update, without)
             keys = padded(values["b_id"] for values in without)
             await connection.execute(self._drop, {"keys": keys})
+
+
+def _noted(applied: tuple[Write, Row[Any]]) -> tuple[str, int, Reason | None]:
+    write, row = applied
+    return row.id, row.version + 1, write.reason if isinstance(write, End) else None
 
 
 def _outcome(write: Write, row: Row[Any] | None) -> Outcome | None:
