@@ -14,7 +14,7 @@ from types import FrameType
 from typing import Final
 
 from bench.catalogue import GROUPS
-from bench.errors import BenchError, ToolMissing
+from bench.errors import BenchError, ProgramNotBuilt, ToolMissing
 from bench.machine import machine, versions
 from bench.results import Absence, Curve, Row, Run, keep
 from bench.servers import tool
@@ -132,7 +132,7 @@ def absence_of(group: str, error: Exception) -> Absence:
         error = error.exceptions[0]
     is_expected = isinstance(error, BenchError)
     why = str(error) if is_expected else f"{type(error).__name__}: {error}"
-    return Absence(group, why, isinstance(error, ToolMissing))
+    return Absence(group, why, isinstance(error, ToolMissing | ProgramNotBuilt))
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 from bench.rows import (
+    admission,
     evictions,
+    fleet,
     growth,
     hits,
     memory,
     misses,
+    naming,
     paced,
     purges,
     sockets,
@@ -36,4 +39,7 @@ GROUPS: Final = (
     Group("eviction", "Eviction", evictions.measure),
     Group("purge", "Purge", purges.measure),
     Group("growth", "Growth", growth.measure, WRK),
+    Group("admission", "Admission", admission.measure),
+    Group("naming", "Naming", naming.measure),
+    Group("operator", "The operator at its largest", fleet.measure),
 )

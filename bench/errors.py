@@ -1,7 +1,8 @@
 """What ends a measurement.
 
 BenchError
-└── ToolMissing    a program of the system is not installed
+├── ToolMissing        a program of the system is not installed
+└── ProgramNotBuilt    one of a Kubernetes cluster was not built
 """
 
 from __future__ import annotations
@@ -18,3 +19,11 @@ class ToolMissing(BenchError):
         super().__init__(f"{program} is not installed; on Debian and Ubuntu: apt install {package}")
         self.program = program
         self.package = package
+
+
+class ProgramNotBuilt(BenchError):
+    """Run `make cluster`, which needs Go, then again."""
+
+    def __init__(self, program: str) -> None:
+        super().__init__(f"{program} is not built: `make cluster` builds it, with Go")
+        self.program = program

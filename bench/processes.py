@@ -137,11 +137,20 @@ def cpu_seconds(pid: int) -> float:
 
 def resident_bytes(pid: int) -> int:
     """Physical memory of a process; 0 if it is gone."""
+    return _memory(pid, "VmRSS:")
+
+
+def peak_resident_bytes(pid: int) -> int:
+    """The most physical memory that a process has ever had; 0 if it is gone."""
+    return _memory(pid, "VmHWM:")
+
+
+def _memory(pid: int, member: str) -> int:
     try:
         status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
     except OSError:
         return 0
-    lines = [line for line in status.splitlines() if line.startswith("VmRSS:")]
+    lines = [line for line in status.splitlines() if line.startswith(member)]
     return int(lines[0].split()[1]) * 1024 if lines else 0
 
 

@@ -24,6 +24,7 @@ class Unit(enum.StrEnum):
     MEGABYTES = "MB"
     MILLICORES = "mCPU"
     PERCENT = "%"
+    WRITES = "writes"
 
 
 class Target(Struct, frozen=True):
@@ -37,8 +38,8 @@ class Target(Struct, frozen=True):
         return value >= self.bound if self.is_least else value <= self.bound
 
     def missed_by(self, value: float) -> float:
-        """How far a value is off, as a part of the bound; 0 if it is met."""
-        return 0.0 if self.is_met(value) else abs(value - self.bound) / self.bound
+        """How far a value is off, as a part of the bound, or of 1 if that is 0; 0 if it is met."""
+        return 0.0 if self.is_met(value) else abs(value - self.bound) / (self.bound or 1.0)
 
 
 def at_least(bound: float, unit: Unit = Unit.RATIO) -> Target:

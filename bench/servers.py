@@ -15,6 +15,7 @@ from typing import Any, Final
 from moorline_sidecar.stores.embedded import EmbeddedServer
 from msgspec import Struct
 
+from bench.clients.connection import tls_address
 from bench.errors import ToolMissing
 from bench.processes import (
     HOST,
@@ -26,6 +27,7 @@ from bench.processes import (
     wait_until,
 )
 from bench.settings import Settings
+from e2e.cluster.authority import Authority
 
 WORKER: Final = "node1"
 PEERS: Final = Path(__file__).parent / "peers"
@@ -140,6 +142,22 @@ def peer(settings: Settings, name: str, body: bytes) -> Iterator[Server]:
     with running(settings.cores.server, command, log) as process:
         wait_until(partial(is_listening, port), process, log, name)
         yield Server(process, port)
+
+
+@contextlib.contextmanager
+def tls_peer(settings: Settings, name: str, body: bytes) -> Iterator[tuple[Server, str]]:
+    """As `peer`, over TLS; and where it is, for a client."""
+    port = free_port()
+    file = settings.folder / "answer.json"
+    file.write_bytes(body)
+    authority = Authority(settings.folder)
+    pair = authority.server(name, ("localhost",))
+    log = settings.folder / f"{name}-{port}.log"
+    command = [sys.executable, str(PEERS / f"{name}.py"), str(port), str(file)]
+    command += [str(pair.certificate), str(pair.key)]
+    with running(settings.cores.server, command, log) as process:
+        wait_until(partial(is_listening, port), process, log, name)
+        yield Server(process, port), tls_address(port, "localhost", authority.files.certificate)
 
 
 def tool(program: str, package: str) -> str:

@@ -1,7 +1,7 @@
 import pytest
 
 from bench.__main__ import absence_of
-from bench.errors import BenchError, ToolMissing
+from bench.errors import BenchError, ProgramNotBuilt, ToolMissing
 from bench.results import Absence
 
 
@@ -14,6 +14,11 @@ from bench.results import Absence
                 "g", "wrk is not installed; on Debian and Ubuntu: apt install wrk", is_for_tool=True
             ),
             id="a missing program",
+        ),
+        pytest.param(
+            ProgramNotBuilt("helm"),
+            Absence("g", "helm is not built: `make cluster` builds it, with Go", is_for_tool=True),
+            id="a program that was not built",
         ),
         pytest.param(BenchError("a sentence"), Absence("g", "a sentence"), id="expected"),
         pytest.param(

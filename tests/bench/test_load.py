@@ -1,12 +1,16 @@
+import select
 import socket
+import ssl
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from bench.clients.connection import Connection, WrongAnswer
+from bench.clients.connection import Connection, WrongAnswer, tls_address
 from bench.errors import BenchError
 from bench.load import Work, work_of_redis, work_of_wrk
 from bench.shots import Shot, hint_header, read_shots, write_shots
+from e2e.cluster.authority import Authority
 
 ID = "a" * 32
 BODY = b'{"id":"%s"}' % ID.encode()
@@ -103,3 +107,28 @@ def test_a_client_waits_for_the_whole_answer(pair: tuple[Connection, socket.sock
             server.sendall(part)
             assert connection.receive() is is_whole
         assert not connection.is_busy
+
+
+def test_over_tls_a_client_takes_what_is_its_own_and_waits_for_the_rest(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    pair = authority.server("server", ("localhost",))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pair.certificate, pair.key)
+    whole = answer(200, BODY)
+
+    def serve(listener: socket.socket) -> bytes:
+        with context.wrap_socket(listener.accept()[0], server_side=True) as server:
+            asked = server.recv(1_000)
+            server.sendall(whole[:20])
+            server.sendall(whole[20:])
+            return asked
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+        serving = pool.submit(serve, listener)
+        port = listener.getsockname()[1]
+        connection = Connection(tls_address(port, "localhost", authority.files.certificate), 200)
+        with connection.socket:
+            connection.send(SHOT, SHOT.request())
+            while not connection.receive():
+                select.select([connection], [], [], 5)
+        assert serving.result() == SHOT.request()

@@ -12,6 +12,8 @@ from tests.bench.rows import row
         pytest.param(0.25, at_least(1.0), "missed by 75%", id="below a lower bound"),
         pytest.param(0.2, at_most(0.25, Unit.MILLISECONDS), "met", id="below an upper bound"),
         pytest.param(2.0, at_most(0.5, Unit.SECONDS), "missed by 300%", id="above an upper bound"),
+        pytest.param(0.0, at_most(0, Unit.WRITES), "met", id="none of what must not be"),
+        pytest.param(2.0, at_most(0, Unit.WRITES), "missed by 200%", id="two of what must not be"),
     ],
 )
 def test_a_verdict_tells_by_how_much_a_target_is_missed(
