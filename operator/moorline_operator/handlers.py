@@ -10,7 +10,7 @@ import asyncio
 import logging
 import ssl
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
@@ -52,6 +52,26 @@ class Connection(kopf.ConnectionInfo):
         context = super().as_ssl_context()
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         return context
+
+
+class NothingCompared(kopf.DiffBaseStorage):
+    """Keeps nothing of an object to tell by what has changed of it: that is not asked for.
+
+    kopf's own copies each object, deeply and more than once, whenever it is seen.
+    """
+
+    def build(
+        self, *, body: kopf.Body, extra_fields: Iterable[Any] | None = None
+    ) -> kopf.BodyEssence:
+        del body, extra_fields
+        return kopf.BodyEssence()
+
+    def fetch(self, *, body: kopf.Body) -> kopf.BodyEssence | None:
+        del body
+        return None
+
+    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
+        """Never."""
 
 
 class Watching:
@@ -140,6 +160,7 @@ class Watching:
         # What is watched is known: no looking around for kinds and namespaces, no Events.
         settings.scanning.disabled = True
         settings.posting.enabled = False
+        settings.persistence.diffbase_storage = NothingCompared()
         settings.watching.chunk_size = 500
         for kind in self._kinds:
             settings.watching.label_selectors[kind.plural] = naming.CHILDREN
@@ -150,6 +171,8 @@ class Watching:
 def _watch(registry: kopf.OperatorRegistry, kind: Kind, hand_on: Callable[..., None]) -> None:
     group, _, version = kind.api_version.rpartition("/")
 
+    # Asynchronous though it never waits: kopf gives each call of another one to a thread, of
+    # which there would be dozens that keep the leader from its own work.
     @kopf.on.event(group, version, kind.plural, registry=registry)
-    def see(event: kopf.RawEvent, **_: object) -> None:
+    async def see(event: kopf.RawEvent, **_: object) -> None:
         hand_on(kind, dict(event["object"]), event["type"])
