@@ -16,7 +16,7 @@ from moorline_operator.kube.api import Kube, KubeObject
 from moorline_operator.kube.kinds import LEASES, POD_MONITORS, PODS, SESSION_CLUSTERS, Kind
 from moorline_operator.kube.reflector import Reflector
 from moorline_operator.picture import ClusterKey, Picture, Pods
-from moorline_operator.pods import PodRecord
+from moorline_operator.pods import PodRecord, PodShape
 from moorline_operator.reconcile import Outcome, Reconciler
 from moorline_operator.recorder import Recorder
 from moorline_operator.settings import Identity, Settings
@@ -63,7 +63,14 @@ class Leader:
         )
         self._namer = Namer(kube, self._reconciler, telemetry)
         self._reflectors = [
-            Reflector(kube, PODS, self._pods, namespace=namespace, labels=naming.CLUSTER)
+            Reflector(
+                kube,
+                PODS,
+                self._pods,
+                namespace=namespace,
+                labels=naming.CLUSTER,
+                shape=PodShape,
+            )
             for namespace in self._namespaces
         ]
         # kopf may watch the operator's own Lease only where it may watch its namespace.
@@ -104,7 +111,8 @@ class Leader:
             kinds=self._child_kinds,
         )
         # Before any pod: who has a name keeps it.
-        self._namer.start([lease async for lease in self._all(LEASES, naming.CLUSTER)])
+        async for lease in self._all(LEASES, naming.CLUSTER):
+            self._namer.start(lease)
         self._heard = monotonic()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(watching.run())

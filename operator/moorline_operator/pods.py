@@ -1,13 +1,76 @@
 """What the operator keeps of a pod that carries the label `moorline.io/cluster`."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from sys import intern
+from typing import Any, Final, TypedDict
 
 from msgspec import Struct
 
 from moorline_operator import naming
 
 _FINISHED: Final = frozenset({"Succeeded", "Failed"})
+
+
+_Labels = TypedDict(
+    "_Labels",
+    # Type checkers want the words themselves: naming.CLUSTER, naming.WORKER, naming.INJECTED.
+    {"moorline.io/cluster": str, "moorline.io/worker": str, "pod-template-hash": str},
+    total=False,
+)
+_Annotations = TypedDict("_Annotations", {"moorline.io/injected": str}, total=False)
+
+
+class _Owner(TypedDict, total=False):
+    kind: str
+    name: str
+    controller: bool
+
+
+class _Named(TypedDict):
+    name: str
+
+
+class _Metadata(TypedDict, total=False):
+    namespace: str
+    name: str
+    uid: str
+    resourceVersion: str
+    deletionTimestamp: str
+    labels: _Labels
+    annotations: _Annotations
+    ownerReferences: list[_Owner]
+
+
+class _Spec(TypedDict, total=False):
+    initContainers: list[_Named]
+    schedulingGates: list[_Named]
+
+
+class _Container(TypedDict):
+    name: str
+    ready: bool
+
+
+class _Condition(TypedDict):
+    type: str
+    status: str
+
+
+class _Status(TypedDict, total=False):
+    phase: str
+    initContainerStatuses: list[_Container]
+    conditions: list[_Condition]
+
+
+class PodShape(TypedDict, total=False):
+    """Of a pod as the API server sends it, what `record_of` reads: a tenth of its bytes.
+
+    The rest is passed over and never becomes an object.
+    """
+
+    metadata: _Metadata
+    spec: _Spec
+    status: _Status
 
 
 class PodRecord(Struct, frozen=True, kw_only=True):
@@ -47,13 +110,14 @@ def record_of(pod: Mapping[str, Any]) -> PodRecord:
     """The record of a pod as the API server sends it."""
     metadata, spec, status = pod["metadata"], pod["spec"], pod.get("status", {})
     labels, annotations = metadata.get("labels", {}), metadata.get("annotations", {})
+    # Thousands of pods have these texts in common: each is kept once.
     return PodRecord(
-        namespace=metadata["namespace"],
+        namespace=intern(metadata["namespace"]),
         name=metadata["name"],
         uid=metadata["uid"],
-        cluster=labels.get(naming.CLUSTER, ""),
-        worker=labels.get(naming.WORKER, ""),
-        injected=annotations.get(naming.INJECTED, ""),
+        cluster=intern(labels.get(naming.CLUSTER, "")),
+        worker=intern(labels.get(naming.WORKER, "")),
+        injected=intern(annotations.get(naming.INJECTED, "")),
         has_sidecar=_has_sidecar(spec),
         gate=_gate(spec),
         owner=_owner(metadata),
@@ -87,8 +151,8 @@ def _owner(metadata: Mapping[str, Any]) -> tuple[str, str] | None:
     kind, name = controller["kind"], controller["name"]
     template_hash = metadata.get("labels", {}).get("pod-template-hash")
     if kind == "ReplicaSet" and template_hash and name.endswith(f"-{template_hash}"):
-        return "Deployment", name.removesuffix(f"-{template_hash}")
-    return kind, name
+        return "Deployment", intern(name.removesuffix(f"-{template_hash}"))
+    return intern(kind), intern(name)
 
 
 def _ordinal(metadata: Mapping[str, Any]) -> int | None:

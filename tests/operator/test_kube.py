@@ -2,7 +2,9 @@
 
 import asyncio
 import json
-from typing import Any
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any, TypedDict
 
 import pytest
 from aiohttp import web
@@ -95,6 +97,30 @@ async def test_every_character_can_be_applied(kube: Kube, namespace: str) -> Non
     text = '\U0001f600 é \x7f \x85 \u2028 \ufeff \ufffe \\ud83d " \n \t'
     applied = await kube.apply(CONFIG_MAPS, a_config_map(namespace, a=text))
     assert applied["data"] == {"a": text}
+
+
+class Named(TypedDict):
+    name: str
+
+
+class Shape(TypedDict):
+    metadata: Named
+
+
+async def test_of_what_is_listed_and_watched_only_the_shape_is_kept(
+    kube: Kube, namespace: str
+) -> None:
+    await kube.create(CONFIG_MAPS, a_config_map(namespace, "early", a="1"))
+    page = await anext(kube.pages(CONFIG_MAPS, namespace, labels="moorline-test", shape=Shape))
+    version = page["metadata"]["resourceVersion"]
+    await kube.create(CONFIG_MAPS, a_config_map(namespace, "late", a="1"))
+    watch = kube.watch(CONFIG_MAPS, namespace, since=version, shape=Shape)
+    assert isinstance(watch, AsyncGenerator)
+    async with aclosing(watch):
+        event = await anext(watch)
+
+    assert page["items"] == [{"metadata": {"name": "early"}}]
+    assert event == {"type": "ADDED", "object": {"metadata": {"name": "late"}}}
 
 
 async def test_long_lists_come_in_pages(kube: Kube, namespace: str) -> None:

@@ -1,8 +1,9 @@
 from typing import Any
 
+import msgspec
 import pytest
 from moorline_operator import naming
-from moorline_operator.pods import record_of
+from moorline_operator.pods import PodShape, record_of
 
 from tests.operator.objects import a_pod, owned_by
 
@@ -91,3 +92,24 @@ def test_only_pods_of_a_stateful_set_have_an_ordinal(
 )
 def test_a_worker_is_ready_when_its_sidecar_is(status: dict[str, Any], *, expected: bool) -> None:
     assert record_of(a_pod(status=status)).is_ready is expected
+
+
+def test_nothing_that_is_told_of_a_pod_is_lost_in_its_shape() -> None:
+    labels = {naming.WORKER: "node3", "pod-template-hash": "5d4f", "app": "web"}
+    pod = a_pod(
+        labels=labels,
+        spec={**GATE, **SIDECAR, "containers": [{"name": "app", "image": "app"}]},
+        status={"phase": "Running", "podIP": "10.0.0.1", **ready(sidecar=True)},
+        annotations={naming.INJECTED: "0123", "other": "text"},
+        deletionTimestamp="2026-11-22T08:00:00Z",
+        ownerReferences=owned_by("ReplicaSet", "web-5d4f"),
+    )
+
+    kept = msgspec.json.decode(msgspec.json.encode(pod), type=PodShape)
+
+    assert record_of(kept) == record_of(pod)
+    assert record_of(kept).worker == "node3"
+    text = str(kept)
+    assert "podIP" not in text
+    assert "containers" not in text
+    assert "other" not in kept["metadata"]["annotations"]

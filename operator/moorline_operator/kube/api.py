@@ -5,19 +5,21 @@ fields that a newer server knows. Credentials, TLS and the renewing of tokens ar
 client's.
 """
 
-import json
 import re
 import warnings
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Generic, TypeAlias, TypedDict, TypeVar
 from urllib.parse import quote, urlencode
+from urllib.request import getproxies
 
 import aiohttp
+import msgspec
 from kubernetes.aio import config
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.client.rest import RESTResponse
+from msgspec import Struct
 
 from moorline_operator import naming
 from moorline_operator.errors import ConfigurationError, Unavailable
@@ -44,6 +46,24 @@ _APPLY: Final = "application/apply-patch+yaml; charset=utf-8"
 _JSON_PATCH: Final = "application/json-patch+json"
 _CLIENT_ERROR: Final = 400
 
+_S = TypeVar("_S")
+
+
+class _Page(TypedDict, Generic[_S]):
+    metadata: KubeObject
+    items: list[_S]
+
+
+class _Event(Struct):
+    type: str
+    object: msgspec.Raw
+
+
+# What it is a page of is known only when the program runs.
+_PAGE: Final[Any] = _Page
+_OBJECTS: Final = msgspec.json.Decoder(KubeObject)
+_EVENTS: Final = msgspec.json.Decoder(_Event)
+
 
 class Kube:
     """Requests to one API server; any number at a time, of which `CONNECTIONS` are under way.
@@ -63,7 +83,7 @@ class Kube:
     async def get(self, kind: Kind, namespace: str, name: str) -> KubeObject:
         return await self._request("GET", _path(kind, namespace, name))
 
-    async def pages(
+    async def pages(  # noqa: PLR0913 - what is listed, and how
         self,
         kind: Kind,
         namespace: str = "",
@@ -71,13 +91,17 @@ class Kube:
         labels: str = "",
         fields: str = "",
         limit: int = 500,
+        shape: Any = KubeObject,  # noqa: ANN401 - a type, as a TypedDict is one
     ) -> AsyncIterator[KubeObject]:
         """Lists, one a page; every page has the resourceVersion of the first.
+
+        Of each object only the members of `shape` are kept.
 
         Raises:
             Expired: it took the reader too long to ask for the next page: begin anew.
         """
         more = ""
+        decoder = msgspec.json.Decoder(_PAGE[shape])
         while True:
             query = {
                 "labelSelector": labels,
@@ -85,13 +109,13 @@ class Kube:
                 "limit": str(limit),
                 "continue": more,
             }
-            page = await self._request("GET", _path(kind, namespace), query)
+            page = await self._request("GET", _path(kind, namespace), query, decoder=decoder)
             yield page
             more = page["metadata"].get("continue", "")
             if not more:
                 return
 
-    async def watch(
+    async def watch(  # noqa: PLR0913 - what is watched, and how
         self,
         kind: Kind,
         namespace: str = "",
@@ -99,8 +123,11 @@ class Kube:
         labels: str = "",
         fields: str = "",
         since: str,
+        shape: Any = KubeObject,  # noqa: ANN401 - as above
     ) -> AsyncIterator[KubeObject]:
         """Events as the API server sends them, bookmarks among them, until it ends the watch.
+
+        Of each object only the members of `shape` are kept.
 
         Raises:
             Expired: what happened since is forgotten: list anew.
@@ -117,12 +144,14 @@ class Kube:
             sock_connect=REQUEST_SECONDS, sock_read=SILENCE_SECONDS, total=None
         )
         path = _path(kind, namespace)
+        decoder = msgspec.json.Decoder(shape)
         async with self._answer("GET", path, query, timeout=timeout) as answer:
             async for line in _lines(answer.response.content):
-                event = json.loads(line)
-                if event["type"] == "ERROR":
-                    raise refusal(f"watch {path}", event["object"].get("code", 0), line)
-                yield event
+                event = _EVENTS.decode(line)
+                if event.type == "ERROR":
+                    status = msgspec.json.decode(event.object)
+                    raise refusal(f"watch {path}", status.get("code", 0), line)
+                yield {"type": event.type, "object": decoder.decode(event.object)}
 
     async def create(self, kind: Kind, obj: KubeObject, *, is_dry_run: bool = False) -> KubeObject:
         """Create it, or in a dry run only find out whether it could be."""
@@ -176,7 +205,7 @@ class Kube:
         }
         await self._request("DELETE", _path(kind, namespace, name), body=body)
 
-    async def _request(
+    async def _request(  # noqa: PLR0913 - a request has that many parts
         self,
         method: str,
         path: str,
@@ -184,13 +213,14 @@ class Kube:
         *,
         body: object = None,
         content_type: str = _JSON,
+        decoder: msgspec.json.Decoder[Any] = _OBJECTS,
     ) -> KubeObject:
         if method != "GET":
             self._guard()
         async with self._answer(
             method, path, query or {}, body=body, content_type=content_type
         ) as answer:
-            found: KubeObject = json.loads(await _body(answer))
+            found: KubeObject = decoder.decode(await _body(answer))
             return found
 
     @asynccontextmanager
@@ -242,6 +272,8 @@ async def connected(watches: int = 0) -> AsyncIterator[Kube]:
     # Our own pool, as large as all that may go on at a time; no retries: callers decide.
     configuration.connection_pool_maxsize = CONNECTIONS + watches
     configuration.retries = None
+    # Where there are proxies, aiohttp looks for the right one in a thread, for every request.
+    configuration.client_session_kwargs = {"trust_env": bool(getproxies())}
     # Python 3.13 wants extensions that the certificates of many clusters do not have. Chain and
     # name are verified as ever.
     configuration.disable_strict_ssl_verification = True
@@ -270,7 +302,7 @@ def _as_yaml(obj: KubeObject) -> str:
     In YAML an escape is no half of a surrogate pair, so what is beyond the first plane is written
     as it is. Most of what is below cannot be escaped wrongly, and control characters have to be.
     """
-    text = json.dumps(obj, ensure_ascii=False)
+    text = msgspec.json.encode(obj).decode()
     return re.sub("[\x7f-\uffff]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 

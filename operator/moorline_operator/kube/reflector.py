@@ -7,7 +7,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
 from time import monotonic
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import structlog
 
@@ -44,7 +44,7 @@ class Reflector:
     has been heard, not even that nothing happened.
     """
 
-    def __init__(  # noqa: PLR0913 - the last four choose what is watched, and by which clock
+    def __init__(  # noqa: PLR0913 - the last five choose what is watched, and by which clock
         self,
         kube: Kube,
         kind: Kind,
@@ -53,6 +53,7 @@ class Reflector:
         namespace: str = "",
         labels: str = "",
         fields: str = "",
+        shape: Any = KubeObject,  # noqa: ANN401 - as `Kube.pages` takes it
         now: Callable[[], float] = monotonic,
     ) -> None:
         self._kube = kube
@@ -61,6 +62,7 @@ class Reflector:
         self._namespace = namespace
         self._labels = labels
         self._fields = fields
+        self._shape = shape
         self._now = now
         self._heard = now()
         self._synced = asyncio.Event()
@@ -98,7 +100,11 @@ class Reflector:
         seen: set[str] = set()
         version = ""
         async for page in self._kube.pages(
-            self._kind, self._namespace, labels=self._labels, fields=self._fields
+            self._kind,
+            self._namespace,
+            labels=self._labels,
+            fields=self._fields,
+            shape=self._shape,
         ):
             version = page["metadata"]["resourceVersion"]
             for obj in page["items"]:
@@ -112,7 +118,12 @@ class Reflector:
     async def _watched(self, since: str) -> AsyncIterator[str]:
         """The resourceVersion of each event, once the sink has it."""
         async for event in self._kube.watch(
-            self._kind, self._namespace, labels=self._labels, fields=self._fields, since=since
+            self._kind,
+            self._namespace,
+            labels=self._labels,
+            fields=self._fields,
+            since=since,
+            shape=self._shape,
         ):
             self._heard = self._now()
             obj = event["object"]

@@ -8,7 +8,7 @@ import asyncio
 import random
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Final, Protocol, TypeAlias
@@ -80,7 +80,7 @@ class _Pod:
 class Namer:
     """Names pods as they are seen.
 
-    `start` takes the Leases that there are, then come the pods, then `run`: a name is given only
+    `start` takes each Lease that there is, then come the pods, then `run`: a name is given only
     once every pod that may have one is known. `now` is a monotonic clock, in seconds.
     """
 
@@ -116,15 +116,14 @@ class Namer:
                 labelled[_key(pod.record), pod.record.worker] += 1
         return sum(count > 1 for count in labelled.values())
 
-    def start(self, leases: Iterable[KubeObject]) -> None:
-        """Take over what earlier leaders gave out: all Leases with the label of a cluster."""
-        for lease in leases:
-            made_for, holder = worker_of(lease), holder_of(lease)
-            if made_for is not None and holder:
-                cluster, worker = made_for
-                key = lease["metadata"]["namespace"], cluster
-                self._names[key].hold(worker, holder)
-                self._listed[holder].add((key, worker))
+    def start(self, lease: KubeObject) -> None:
+        """Take over what an earlier leader gave out: a Lease with the label of a cluster."""
+        made_for, holder = worker_of(lease), holder_of(lease)
+        if made_for is not None and holder:
+            cluster, worker = made_for
+            key = lease["metadata"]["namespace"], cluster
+            self._names[key].hold(worker, holder)
+            self._listed[holder].add((key, worker))
 
     def pod_seen(self, record: PodRecord) -> None:
         """A pod is new or changed. Pods without a cluster are no concern of ours."""

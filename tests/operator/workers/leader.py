@@ -63,7 +63,8 @@ class Leader:
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        self.namer.start(self._api.of(LEASES))
+        for lease in self._api.of(LEASES):
+            self.namer.start(lease)
         for pod in self._api.of(PODS):
             self._hear("ADDED", pod)
         self._api.changed.append(self._told)

@@ -31,7 +31,8 @@ async def _items(page: Mapping[str, Any]) -> AsyncIterator[KubeObject]:
 async def leading(kube: Kube, namespace: str, measured: Measured) -> AsyncIterator[Namer]:
     """A namer at work; it ends at once, in the middle of whatever it does."""
     namer = Namer(kube, Ready(), measured)
-    namer.start(await listed(kube, LEASES, namespace))
+    for lease in await listed(kube, LEASES, namespace):
+        namer.start(lease)
     pods = Pods(namer.pod_seen, namer.pod_gone)
     reflector = Reflector(kube, PODS, pods, namespace=namespace, labels=naming.CLUSTER)
     async with asyncio.TaskGroup() as tasks:
