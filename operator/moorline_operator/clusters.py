@@ -45,7 +45,7 @@ class Clusters:
             return None
 
     def changed(self, obj: KubeObject) -> None:
-        cluster = _read(obj)
+        cluster = _read(obj, self._by_uid.get(obj["metadata"]["uid"]))
         if cluster is None:
             self.removed(obj)
         else:
@@ -67,9 +67,9 @@ class Clusters:
             del self._by_key[cluster.key]
 
 
-def _read(obj: KubeObject) -> Cluster | None:
+def _read(obj: KubeObject, known: Cluster | None = None) -> Cluster | None:
     try:
-        return cluster_of(obj)
+        return cluster_of(obj, known)
     except InvalidSpec as error:
         metadata = obj["metadata"]
         _log.warning(

@@ -4,7 +4,7 @@ What is to be done follows from what the watches have seen. The only questions t
 are about the pods of Jobs, whose messages no watch brings.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Final
@@ -19,6 +19,7 @@ from moorline_operator.apply import Applier, Refusals
 from moorline_operator.cluster import Cluster, cluster_of
 from moorline_operator.container import data_folder, image_of
 from moorline_operator.desired import (
+    Child,
     check_fingerprint,
     check_job,
     desired_objects,
@@ -68,6 +69,18 @@ class Outcome(Struct, frozen=True, kw_only=True):
     refusal: KubeError | None = None
 
 
+class _Plan(Struct, frozen=True):
+    """What follows from a cluster alone, worked out once for all looks at it.
+
+    `injected` and `checked` are the fingerprints of the same names in `Observed`.
+    """
+
+    cluster: Cluster
+    children: Sequence[Child]
+    injected: str
+    checked: str
+
+
 class Reconciler:
     """Reconciles clusters; what it remembers only saves requests.
 
@@ -95,6 +108,7 @@ class Reconciler:
         self._ready: dict[ClusterKey, Cluster] = {}
         self._written: dict[ClusterKey, float] = {}
         self._workers: dict[ClusterKey, Mapping[str, int]] = {}
+        self._plans: dict[ClusterKey, _Plan] = {}
 
     @property
     def workers(self) -> Mapping[ClusterKey, Mapping[str, int]]:
@@ -128,7 +142,7 @@ class Reconciler:
         if "deletionTimestamp" in obj["metadata"]:
             return Outcome()
         try:
-            return await self._look_at(cluster_of(obj), obj)
+            return await self._look_at(self._plan(key, obj), obj)
         except InvalidSpec as error:
             mistakes = [f"{found.path}: {found.message}" for found in error.violations]
             return Outcome(again=await self._tell(obj, self._unreadable(obj, mistakes)))
@@ -136,16 +150,28 @@ class Reconciler:
             # The cluster goes with it, and whatever it has.
             return Outcome()
 
-    async def _look_at(self, cluster: Cluster, obj: KubeObject) -> Outcome:
-        refusals = Refusals()
+    def _plan(self, key: ClusterKey, obj: KubeObject) -> _Plan:
+        before = self._plans.get(key)
+        cluster = cluster_of(obj, None if before is None else before.cluster)
+        if before is not None and before.cluster is cluster:
+            return before
+        plan = self._plans[key] = _Plan(
+            cluster=cluster,
+            children=desired_objects(cluster, self._settings),
+            injected=fingerprint(cluster, self._settings),
+            checked=check_fingerprint(cluster, self._settings),
+        )
+        return plan
+
+    async def _look_at(self, plan: _Plan, obj: KubeObject) -> Outcome:
+        cluster, refusals = plan.cluster, Refusals()
         if not cluster.spec.suspend:
-            await self._children(cluster, refusals)
+            await self._children(cluster, plan.children, refusals)
         children = self._picture.children(cluster.key)
         jobs = await self._tasks.of(cluster, jobs_of(cluster, children))
-        checked = check_fingerprint(cluster, self._settings)
         again = None
         if not cluster.spec.suspend:
-            again = await self._run_tasks(cluster, obj, jobs, checked, refusals)
+            again = await self._run_tasks(cluster, obj, jobs, plan.checked, refusals)
         cron_job = children.get((CRON_JOBS, naming.purge_cron_job(cluster.name)))
         ready = self._ready.get(cluster.key)
         observed = Observed(
@@ -159,8 +185,8 @@ class Reconciler:
             config_generation=None if ready is None else ready.generation,
             pods=tuple(self._pods.of(cluster.key)),
             jobs=jobs,
-            injected=fingerprint(cluster, self._settings),
-            checked=checked,
+            injected=plan.injected,
+            checked=plan.checked,
             purge_token=_purge_token(cluster),
             cron=None if cron_job is None else cron_facts(cron_job),
             sidecar_image=image_of(cluster, self._settings),
@@ -168,9 +194,10 @@ class Reconciler:
         later = await self._tell(obj, observed)
         return Outcome(again=_earliest(again, later), refusal=refusals.first)
 
-    async def _children(self, cluster: Cluster, refusals: Refusals) -> None:
+    async def _children(
+        self, cluster: Cluster, wanted: Sequence[Child], refusals: Refusals
+    ) -> None:
         """Bring them up to date."""
-        wanted = desired_objects(cluster, self._settings)
         seen = self._picture.children(cluster.key)
         for child in wanted:
             there = seen.get((child.kind, child.obj["metadata"]["name"]))
@@ -261,6 +288,7 @@ class Reconciler:
         self._ready.pop(key, None)
         self._written.pop(key, None)
         self._workers.pop(key, None)
+        self._plans.pop(key, None)
         self._tasks.forget(key)
 
 
