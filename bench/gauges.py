@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import urllib.request
 from collections import Counter
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
@@ -16,9 +16,16 @@ from bench.servers import Sidecar
 SECONDS = 10.0
 
 
-def metrics(sidecar: Sidecar, name: str) -> dict[str, float]:
+class Exposing(Protocol):
+    """A process with metrics on its health port."""
+
+    @property
+    def health_port(self) -> int: ...
+
+
+def metrics(process: Exposing, name: str) -> dict[str, float]:
     """The series of a metric, by its labels put together."""
-    text = _get(f"http://{HOST}:{sidecar.health_port}/metrics").decode()
+    text = _get(f"http://{HOST}:{process.health_port}/metrics").decode()
     return {
         " ".join(f"{label}={value}" for label, value in sorted(sample.labels.items())): sample.value
         for family in text_string_to_metric_families(text)

@@ -16,6 +16,7 @@ from bench.changing import Changes
 from bench.cluster import Cluster, administrator, cluster, define
 from bench.figures import Figure, figure, percentile
 from bench.fleet import Fleet, checks_succeed, fleet_of, make
+from bench.gauges import metrics
 from bench.polling import until
 from bench.processes import cpu_seconds, peak_resident_bytes, resident_bytes
 from bench.release import (
@@ -41,6 +42,7 @@ QUICK_QUIET_SECONDS: Final = 5.0
 SETTLED_SECONDS: Final = 5.0
 """Without a write for so long, the operator has done what it had to."""
 
+LOOKS: Final = "moorline_operator_reconciles_total"
 PATIENCE_SECONDS: Final = 240.0
 
 
@@ -151,6 +153,9 @@ async def _settled(
     operator, fleet = what
 
     async def is_told() -> bool:
+        # A status may have been told by the process before.
+        if await asyncio.to_thread(_looks, operator) < len(fleet.clusters):
+            return False
         async for page in kube.pages(SESSION_CLUSTERS):
             for found in page["items"]:
                 if not _is_done(found, fleet.pods_each):
@@ -168,6 +173,13 @@ async def _settled(
 
     await until(is_silent, "the operator never ends writing", PATIENCE_SECONDS)
     return Memory(resident_bytes(operator.pid), peak_resident_bytes(operator.pid))
+
+
+def _looks(operator: Operator) -> float:
+    """How many SessionClusters the leader has looked at; 0 while it does not answer."""
+    with suppress(OSError):
+        return sum(metrics(operator, LOOKS).values())
+    return 0.0
 
 
 def _is_done(found: dict[str, Any], pods: int) -> bool:
