@@ -121,9 +121,7 @@ class Leader:
             tasks.create_task(self._name())
             tasks.create_task(self._resync())
             for _ in range(RECONCILERS):
-                tasks.create_task(
-                    look_after(self._queue, self._reconciler.reconcile, self._telemetry.reconciled)
-                )
+                tasks.create_task(self._look_after())
 
     def _seen(self, kind: Kind, obj: KubeObject, event: str | None) -> None:
         if event is None:
@@ -149,9 +147,17 @@ class Leader:
 
     async def _name(self) -> None:
         """Name pods, once all that there are are known."""
+        await self._pods_known()
+        await self._namer.run()
+
+    async def _look_after(self) -> None:
+        """Look at clusters, once all pods are known: a status that counts some of them is wrong."""
+        await self._pods_known()
+        await look_after(self._queue, self._reconciler.reconcile, self._telemetry.reconciled)
+
+    async def _pods_known(self) -> None:
         for reflector in self._reflectors:
             await reflector.synced()
-        await self._namer.run()
 
     async def _resync(self) -> None:
         """See to it that the picture is whole: after a gap, and once in a while."""

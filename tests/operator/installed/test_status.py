@@ -169,3 +169,26 @@ async def _writes(operator: Installation, namespace: str) -> list[str]:
         and entry["verb"] not in ("get", "list", "watch")
         and entry.get("objectRef", {}).get("namespace", "") in ("", namespace)
     ]
+
+
+async def test_a_leader_that_starts_tells_nothing_that_was_told_already(
+    operator: Installation, kube: Kube, namespace: str
+) -> None:
+    await kube.create(SESSION_CLUSTERS, a_session_cluster(namespace))
+    await kube.create(DEPLOYMENTS, a_workload(DEPLOYMENTS, namespace, replicas=20))
+
+    async def is_told() -> bool:
+        return (await status(kube, namespace)).get("workers", {}).get("named") == 20
+
+    await eventually(is_told, lambda: "the status does not tell of all workers")
+    first = await asyncio.to_thread(operator.leader)
+    before = await kube.get(SESSION_CLUSTERS, namespace, "shop")
+    await asyncio.to_thread(first.stop)
+
+    async def has_looked() -> bool:
+        looks = await asyncio.to_thread(operator.metrics)
+        return looks.get('moorline_operator_reconciles_total{result="ok"}', 0.0) > 0
+
+    await eventually(has_looked, lambda: "nobody looks at the SessionCluster")
+    found = await kube.get(SESSION_CLUSTERS, namespace, "shop")
+    assert found["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
