@@ -65,7 +65,7 @@ examples = settings(max_examples=60, suppress_health_check=[HealthCheck.function
 
 def exact(value: Json) -> str:
     """The value as a text in which 1, 1.0 and true differ, and -0.0 and 0.0 do."""
-    return json.dumps(value, sort_keys=True)
+    return json.dumps(value, sort_keys=True, default=dict)
 
 
 @examples

@@ -21,6 +21,8 @@ from tests.contract.sessions import T0, a_session
 SESSIONS = 200
 RENDERER = Renderer("node3")
 ROOMY = 1 << 30
+NAME = b"GET /v1/sessions/%b HTTP/1.1\r\nHost: localhost:7070\r\nMoorline-Hint: 1.node3\r\n\r\n"
+"""A whole request."""
 
 
 def a_cart(number: int, size: int) -> dict[str, Any]:
@@ -44,8 +46,10 @@ def cached(l1: L1, session_id: str, document: bytes) -> int:
     assert isinstance(session, Session)
     entry = Entry(session, times_of(session), T0)
     l1.put(entry)
-    l1.name(entry, f"GET /v1/sessions/{session_id}".encode())
-    return len(RENDERER.json(entry, Facts(session_id, "/", Source.HIT)))
+    answer = RENDERER.json(entry, Facts(session_id, "/", Source.HIT))
+    assert entry.answer is not None
+    l1.name(entry, entry.answer, NAME % session_id.encode())
+    return len(answer)
 
 
 def traced(work: Callable[[], object]) -> int:
