@@ -119,7 +119,11 @@ def test_a_backend_is_named_where_it_can_be_used(kind: BackendType) -> None:
     spec = decode_spec({"backend": {"type": kind.value, kind.member: {}}})
     (described, *_) = table(section(page("configuration.md"), "## `spec.backend`"), "field")
     is_named = kind.value in names(described[2])
-    uri = SecretText(f"{kind.member}://user@localhost/0")
+    uri = SecretText(
+        "hazelcast://localhost:5701"
+        if kind is BackendType.HAZELCAST
+        else f"{kind.member}://user@localhost/0"
+    )
     try:
         open_store(spec.backend, uri, "shop")
     except ConfigurationError:

@@ -25,6 +25,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from moorline_sidecar.domain.content import as_json, content_of
 from moorline_sidecar.domain.session import Json, Record, Session, Tombstone
 
 HEAD_READ_BYTES: Final = 4_096
@@ -87,7 +88,7 @@ class Head(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return found
 
 
-_encode: Final = msgspec.json.Encoder().encode
+_encode: Final = msgspec.json.Encoder(enc_hook=as_json).encode
 _head: Final = msgspec.json.Decoder(Head)
 _content: Final = msgspec.json.Decoder(dict[str, dict[str, Json]])
 
@@ -142,7 +143,7 @@ def decoded(data: bytes) -> Record:
     if len(content) != length or zlib.crc32(content) != checksum:
         raise Unreadable("the attributes are damaged")
     try:
-        contexts = _content.decode(content)
+        contexts = content_of(_content.decode(content))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Unreadable("the attributes are no JSON") from error
     if isinstance(record, Session):

@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
+from moorline_sidecar.domain.content import content_of
 from moorline_sidecar.domain.session import Json, Reason, Record, Session, Tombstone
 from moorline_sidecar.stores.base import AccessGuard, Copy, Expired, Summary
 from moorline_sidecar.stores.registry import Member
@@ -156,7 +157,7 @@ def _session(key: str, stored: _Stored) -> Session:
         recent=stored.recent,
         write_id=stored.write_id,
         renew_of=stored.renew_of,
-        contexts=stored.context,
+        contexts=content_of(stored.context),
     )
 
 

@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from moorline_sidecar.domain.content import content_of
 from moorline_sidecar.domain.session import Json, Mark, Session
 
 FORMAT: Final = b"M1"
@@ -103,7 +104,7 @@ def session_of(name: bytes, key: str, mark: Mark, item: bytes) -> Session | None
         principal=found.principal,
         recent=found.recent,
         write_id=mark.write_id,
-        contexts=found.contexts,
+        contexts=content_of(found.contexts),
     )
 
 

@@ -11,6 +11,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
+from moorline_sidecar.domain.content import content_of
 from moorline_sidecar.domain.session import Json, Mark, Reason, Record, Session, Tombstone
 from moorline_sidecar.stores.base import AccessGuard, Copy, Expired, Summary
 
@@ -178,7 +179,7 @@ def _session(
         recent=_recent(fields.get(b"recent")),
         write_id="" if is_grace else _text(fields.get(b"writeId")),
         renew_of=None if is_grace else _text(fields.get(b"renewOf")) or None,
-        contexts=contexts,
+        contexts=content_of(contexts),
     )
 
 

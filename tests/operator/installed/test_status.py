@@ -178,7 +178,7 @@ async def test_a_leader_that_starts_tells_nothing_that_was_told_already(
     await kube.create(DEPLOYMENTS, a_workload(DEPLOYMENTS, namespace, replicas=20))
 
     async def is_told() -> bool:
-        return (await status(kube, namespace)).get("workers", {}).get("named") == 20
+        return bool((await status(kube, namespace)).get("workers", {}).get("named") == 20)
 
     await eventually(is_told, lambda: "the status does not tell of all workers")
     first = await asyncio.to_thread(operator.leader)
