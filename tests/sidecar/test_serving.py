@@ -75,7 +75,7 @@ async def test_readiness_ends_before_service_does(tmp_path: Path) -> None:
 
 
 async def test_a_backend_that_is_not_there_yet_is_a_mistake(tmp_path: Path) -> None:
-    configuration = configured(tmp_path, {"backend": {"type": "File", "file": {}}})
+    configuration = configured(tmp_path, {"backend": {"type": "Infinispan", "infinispan": {}}})
     with pytest.raises(ConfigurationError, match=r"spec\.backend\.type"):
         await serve(configuration, asyncio.Event(), lambda _: None, silent)
 

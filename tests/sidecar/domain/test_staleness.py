@@ -3,7 +3,12 @@ import itertools
 import pytest
 from moorline_api import Staleness
 from moorline_sidecar.domain.ids import Hint
-from moorline_sidecar.domain.policies import CopyFacts, may_serve_copy, may_serve_in_outage
+from moorline_sidecar.domain.policies import (
+    CopyFacts,
+    Policy,
+    may_serve_copy,
+    may_serve_in_outage,
+)
 
 from tests.sidecar.domain.facts import HERE, SECOND, THERE, a_policy
 
@@ -143,3 +148,7 @@ def test_in_an_outage_a_copy_is_served_but_not_below_the_hinted_version(
     hint: Hint | None, *, expected: bool
 ) -> None:
     assert may_serve_in_outage(VERSION, hint) is expected
+
+
+def test_pushed_is_the_default() -> None:
+    assert Policy(worker="a").staleness is Staleness.PUSHED

@@ -5,7 +5,6 @@ import asyncio
 import pytest
 from moorline_api import CacheMode, SaveMode, Staleness
 from moorline_sidecar.domain.ids import Hint, new_id
-from moorline_sidecar.domain.policies import Policy
 from moorline_sidecar.domain.session import Tombstone
 from moorline_sidecar.errors import HistoryLost, SessionEnded, SessionUnknown, StoreUnavailable
 from moorline_sidecar.sessions.finding import Source
@@ -386,10 +385,6 @@ async def test_the_age_of_what_is_known_is_measured() -> None:
         assert age is not None
         assert 0 <= age <= SECOND
         assert a.core.counters.stream_events == 1
-
-
-def test_pushed_is_the_default() -> None:
-    assert Policy(worker="a").staleness is Staleness.PUSHED
 
 
 async def test_a_store_out_of_reach_serves_even_what_is_outdated() -> None:
