@@ -18,13 +18,13 @@ import uvloop
 from moorline_sidecar.config.secrets import SecretText
 from moorline_sidecar.domain.session import Session
 from moorline_sidecar.stores.base import SessionStore
+from moorline_sidecar.stores.connection import FixedSource
 from moorline_sidecar.stores.embedded import embedded_server
 from moorline_sidecar.stores.l2 import L2Store
 from moorline_sidecar.stores.memcached import Memcached
 from moorline_sidecar.stores.mongodb import MongoStore
 from moorline_sidecar.stores.mongodb_client import Connection
 from moorline_sidecar.stores.sql import sql_store
-from moorline_sidecar.stores.sql_engine import FixedSource
 from moorline_sidecar.stores.uri_source import UriSource
 from msgspec.structs import replace
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 
+from moorline_sidecar.stores.connection import FixedSource
 from moorline_sidecar.stores.redis import redis_store
-from moorline_sidecar.stores.sql_engine import FixedSource
 from redis.asyncio import Redis
 
 from bench.sql import ATTRIBUTES, BYTES, SESSIONS, rate, show, show_store

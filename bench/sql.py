@@ -19,9 +19,9 @@ from typing import Any, Final
 import msgspec
 from moorline_sidecar.domain.session import Session
 from moorline_sidecar.stores.base import Change, Outcome, SessionStore
+from moorline_sidecar.stores.connection import FixedSource
 from moorline_sidecar.stores.sql import sql_store
 from moorline_sidecar.stores.sql_dialects import Dialect
-from moorline_sidecar.stores.sql_engine import FixedSource
 from moorline_sidecar.stores.sql_mysql import MySQL
 from moorline_sidecar.stores.sql_postgresql import PostgreSQL
 from moorline_sidecar.stores.sql_sqlite import SQLite

@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 import pytest
 from moorline_sidecar.config.secrets import SecretText
 from moorline_sidecar.stores.base import SessionStore
+from moorline_sidecar.stores.connection import FixedSource
 from moorline_sidecar.stores.file import FileStore
 from moorline_sidecar.stores.hazelcast import HazelcastStore, hazelcast_store
 from moorline_sidecar.stores.l2 import L2Store
@@ -21,7 +22,6 @@ from moorline_sidecar.stores.mongodb_writes import Writer
 from moorline_sidecar.stores.redis import RedisStore, redis_store
 from moorline_sidecar.stores.sql import SqlStore, sql_store
 from moorline_sidecar.stores.sql_dialects import Dialect
-from moorline_sidecar.stores.sql_engine import FixedSource
 from moorline_sidecar.stores.sql_mysql import MySQL
 from moorline_sidecar.stores.sql_postgresql import PostgreSQL
 from moorline_sidecar.stores.sql_sqlite import SQLite

@@ -19,13 +19,22 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from msgspec import Struct
 
 from moorline_sidecar.domain.session import Mark, Reason, Record, Session
 from moorline_sidecar.errors import StreamUnsupported
 from moorline_sidecar.stores.registry import Registry
+
+CALL_SECONDS: Final = 2.5
+"""For a call, all in all: its answer is due after 3 s."""
+
+PURGE_SECONDS: Final = 30.0
+"""For one batch of a purge, and for counting what it would delete: nobody waits for the answer."""
+
+BATCH: Final = 1_000
+"""Records that a query answers when it is not told how many."""
 
 
 class Change(Struct, frozen=True, kw_only=True):

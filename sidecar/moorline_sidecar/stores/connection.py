@@ -26,6 +26,16 @@ class Source(Protocol):
         """Raises UriMissing while there is none."""
 
 
+class FixedSource:
+    """A URI, or a path, that stays as it is."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+
+    def read(self) -> str:
+        return self._uri
+
+
 class _Lease(Generic[ClientT]):
     def __init__(self, uri: str, client: ClientT) -> None:
         self.uri = uri

@@ -25,6 +25,8 @@ from moorline_sidecar.errors import (
     TooLarge,
 )
 from moorline_sidecar.stores.base import (
+    BATCH,
+    CALL_SECONDS,
     Copy,
     Expired,
     Outcome,
@@ -36,7 +38,7 @@ from moorline_sidecar.stores.base import (
     Write,
 )
 from moorline_sidecar.stores.diagnosis import READY, Diagnosis
-from moorline_sidecar.stores.file_calls import CALL_SECONDS, Call, GivenUp, Threads
+from moorline_sidecar.stores.file_calls import Call, GivenUp, Threads
 from moorline_sidecar.stores.file_changes import Complaints, Decision, Job, change
 from moorline_sidecar.stores.file_diagnosis import diagnose, refused, store_error
 from moorline_sidecar.stores.file_disk import Disk
@@ -75,9 +77,6 @@ and times of a million files takes so long on a slow disk."""
 
 PREPARE_SECONDS: Final = 60.0
 """For five hundred folders, on a network."""
-
-BATCH: Final = 1_000
-"""Records that a query answers when it is not told how many."""
 
 CALL_THREADS: Final = 8
 """For four loads and four writes at once, as many as a sidecar makes."""

@@ -13,12 +13,10 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from moorline_sidecar.errors import OutcomeUnknown, StoreUnavailable
-
-CALL_SECONDS: Final = 2.5
-"""For a call, all in all: its answer is due after 3 s."""
+from moorline_sidecar.stores.base import CALL_SECONDS
 
 Result = TypeVar("Result")
 

@@ -12,9 +12,7 @@ import msgspec
 from moorline_sidecar.stores.file_calls import Call
 from moorline_sidecar.stores.file_format import Unreadable
 from moorline_sidecar.stores.file_tree import WORKERS, Tree, is_name, name_of
-from moorline_sidecar.stores.registry import Member, Registry
-
-MEMBERS_MAX: Final = 5_000
+from moorline_sidecar.stores.registry import MEMBERS_MAX, Member, Registry
 
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(Member).decode

@@ -19,6 +19,8 @@ from moorline_sidecar.stores import hazelcast_finding as finding
 from moorline_sidecar.stores import hazelcast_writes as writing
 from moorline_sidecar.stores import transitions
 from moorline_sidecar.stores.base import (
+    BATCH,
+    PURGE_SECONDS,
     Copy,
     Expired,
     Outcome,
@@ -46,14 +48,8 @@ from moorline_sidecar.stores.hazelcast_registry import HazelcastRegistry
 from moorline_sidecar.stores.hazelcast_running import Attempt, Runner
 from moorline_sidecar.stores.hazelcast_writes import DELETED, TRIES, After
 
-BATCH: Final = 1_000
-"""Records that a query answers when it is not told how many."""
-
 CHUNK: Final = 64
 """Sessions that a purge has in memory at once."""
-
-PURGE_SECONDS: Final = 30.0
-"""For one batch of a purge, and for counting what it would delete: nobody waits for the answer."""
 
 PREPARE_SECONDS: Final = 300.0
 """For the indexes of a large map that has none yet."""

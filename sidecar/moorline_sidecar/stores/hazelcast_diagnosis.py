@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Iterator
 
 from hazelcast.errors import (
     AccessControlError,
@@ -14,20 +13,16 @@ from hazelcast.errors import (
     SecurityError,
 )
 
-from moorline_sidecar.errors import StoreError
-from moorline_sidecar.stores.diagnosis import Diagnosis
+from moorline_sidecar.stores.causes import causes
+from moorline_sidecar.stores.diagnosis import Diagnosis, first_told
 from moorline_sidecar.stores.hazelcast_errors import readable
 from moorline_sidecar.stores.uri_source import UriMissing
 
 
 def diagnose(error: BaseException) -> Diagnosis:
     """What `error`, with those that caused it, tells."""
-    errors = list(_chain(error))
-    for found in errors:
-        diagnosis = _told_by(found)
-        if diagnosis is not None:
-            return diagnosis
-    return Diagnosis(
+    errors = list(causes(error))
+    return first_told(errors, _told_by) or Diagnosis(
         reason="Unreachable",
         detail=f"no member of the cluster answers ({readable(errors[-1])})",
     )
@@ -52,11 +47,3 @@ def _told_by(error: BaseException) -> Diagnosis | None:
     else:
         return None
     return Diagnosis(reason=reason, detail=f"{detail} ({readable(error)})")
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        if not (isinstance(error, StoreError) and error.__cause__ is not None):
-            # A translated error only repeats its cause.
-            yield error
-        error = error.__cause__

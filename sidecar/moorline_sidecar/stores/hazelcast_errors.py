@@ -19,6 +19,8 @@ from hazelcast.errors import (
     SplitBrainProtectionError,
 )
 
+from moorline_sidecar.stores.causes import told
+
 CLIENT_ERRORS: Final = (HazelcastError, OSError)
 """Everything that a call may raise for a reason outside of this process."""
 
@@ -34,11 +36,9 @@ NOT_BEGUN: Final = (
 )
 """A member raises them before it does anything."""
 
-_TEXT_CHARACTERS: Final = 300
 _FROM_SERVER: Final = re.compile(r"^Exception from server: (?:[\w.$]+: )?")
 
 
 def readable(error: BaseException) -> str:
     """The error in a line, without the stack of the member."""
-    lines = _FROM_SERVER.sub("", str(error)).splitlines() or [""]
-    return f"{type(error).__name__}: {lines[0][:_TEXT_CHARACTERS]}"
+    return told(error, _FROM_SERVER.sub("", str(error)))

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from hazelcast import predicate
 from hazelcast.core import HazelcastJsonValue
 
 from moorline_sidecar.stores.hazelcast_records import member_of, member_text
 from moorline_sidecar.stores.hazelcast_running import Attempt, Map, Runner
-from moorline_sidecar.stores.registry import Member, Registry
-
-MEMBERS_MAX: Final = 5_000
+from moorline_sidecar.stores.registry import MEMBERS_MAX, Member, Registry
 
 
 class HazelcastRegistry(Registry):

@@ -8,22 +8,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from hazelcast.asyncio import HazelcastClient
 from hazelcast.core import HazelcastJsonValue
 
 from moorline_sidecar.errors import MoorlineError, OutcomeUnknown, StoreRefused, StoreUnavailable
+from moorline_sidecar.stores.base import CALL_SECONDS
 from moorline_sidecar.stores.connection import UriConnection
+from moorline_sidecar.stores.given_up import Tasks
 from moorline_sidecar.stores.hazelcast_client import Link
 from moorline_sidecar.stores.hazelcast_errors import CLIENT_ERRORS, FULL, NOT_BEGUN, readable
 
 Result = TypeVar("Result")
 Map: TypeAlias = Any
 """The client's proxy of a map."""
-
-CALL_SECONDS: Final = 2.5
-"""For a call, all in all: its answer is due after 3 s."""
 
 
 class Attempt:
@@ -92,7 +91,7 @@ class Runner:
     def __init__(self, connection: UriConnection[Link], name: str) -> None:
         self._connection = connection
         self._name = name
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks = Tasks()
         self._greeting: Operation[object] | None = None
         self._greeted: HazelcastClient | None = None
 
@@ -122,8 +121,7 @@ class Runner:
 
     async def close(self) -> None:
         """Ends what was given up, and then the connections."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=CALL_SECONDS)
+        await self._tasks.wait(CALL_SECONDS)
         await self._connection.close()
 
     async def _try(
@@ -135,11 +133,11 @@ class Runner:
             attempt = Attempt(client, await client.get_map(self._name))
             if self._greeting is not None and self._greeted is not client:
                 self._greeted = client
-                _ = self._keep(self._greeting(attempt))
+                _ = self._tasks.begin(self._greeting(attempt))
             attempts.append(attempt)
             return await operation(attempt)
 
-        task = self._keep(carry_out())
+        task = self._tasks.begin(carry_out())
         try:
             done, _ = await asyncio.wait({task}, timeout=_left(deadline))
             if done:
@@ -153,18 +151,6 @@ class Runner:
         if any(attempt.may_have_changed for attempt in attempts):
             raise OutcomeUnknown("there was no answer in time")
         raise StoreUnavailable("there was no answer in time")
-
-    def _keep(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._forget)
-        return task
-
-    def _forget(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled():
-            # Of one that was given up nobody wants to know.
-            task.exception()
 
 
 def _meaning(error: Exception, *, may_have_changed: bool) -> MoorlineError:

@@ -10,11 +10,11 @@ import heapq
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from itertools import islice
-from typing import Final
 
 from moorline_sidecar.domain.session import Mark, Record, Session, Tombstone
 from moorline_sidecar.errors import AlreadyExists
 from moorline_sidecar.stores.base import (
+    BATCH,
     Copy,
     Expired,
     Outcome,
@@ -38,9 +38,6 @@ from moorline_sidecar.stores.transitions import (
     without_grace,
     written,
 )
-
-BATCH: Final = 1_000
-"""Records that a query answers when it is not told how many."""
 
 
 class MemoryStore(SessionStore):

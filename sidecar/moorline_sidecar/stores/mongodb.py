@@ -24,6 +24,9 @@ from pymongo.write_concern import WriteConcern
 from moorline_sidecar.domain.session import Mark, Record, Session
 from moorline_sidecar.errors import ConfigurationError, StoreError, StoreUnavailable, TooLarge
 from moorline_sidecar.stores.base import (
+    BATCH,
+    CALL_SECONDS,
+    PURGE_SECONDS,
     Copy,
     Expired,
     Outcome,
@@ -62,20 +65,11 @@ from moorline_sidecar.stores.registry import Registry
 
 Result = TypeVar("Result")
 
-CALL_SECONDS: Final = 2.5
-"""For a call, all in all: its answer is due after 3 s."""
-
 OVERTIME_SECONDS: Final = 0.1
 """What the driver is given on top, which looks at the time only between two attempts to read."""
 
-PURGE_SECONDS: Final = 30.0
-"""For one batch of a purge, and for counting what it would delete: nobody waits for the answer."""
-
 PREPARE_SECONDS: Final = 300.0
 """For the indexes of a large collection that has none yet."""
-
-BATCH: Final = 1_000
-"""Documents that a query answers when it is not told how many."""
 
 DOCUMENT_BYTES_MAX: Final = 16 * 1024 * 1024
 """BSON's limit on every server."""

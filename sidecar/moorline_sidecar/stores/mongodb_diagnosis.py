@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Final
 
 from pymongo.errors import ConfigurationError as DriverConfigurationError
 from pymongo.errors import NotPrimaryError
 from pymongo.server_description import ServerDescription
 
-from moorline_sidecar.errors import ConfigurationError, StoreError
-from moorline_sidecar.stores.diagnosis import Diagnosis
+from moorline_sidecar.errors import ConfigurationError
+from moorline_sidecar.stores.causes import causes
+from moorline_sidecar.stores.diagnosis import NO_TLS, Diagnosis, first_told
 from moorline_sidecar.stores.mongodb_errors import (
     AUTHENTICATION_FAILED,
     UNAUTHORIZED,
@@ -31,13 +32,11 @@ _VERSION: Final = "wire version"
 def diagnose(error: BaseException, servers: Iterable[ServerDescription] = ()) -> Diagnosis:
     """What `error`, with those that caused it, and the driver's view of the servers tell."""
     descriptions = list(servers)
-    # A translated error only repeats its cause.
-    errors = [found for found in _chain(error) if not _is_translation(found)]
-    errors += [found for server in descriptions for found in _chain(server.error)]
-    for found in errors:
-        diagnosis = _told_by(found)
-        if diagnosis is not None:
-            return diagnosis
+    errors = list(causes(error))
+    errors += [found for server in descriptions for found in causes(server.error)]
+    diagnosis = first_told(errors, _told_by)
+    if diagnosis is not None:
+        return diagnosis
     if any(server.is_server_type_known for server in descriptions):
         return Diagnosis(
             reason="NotPrimary",
@@ -72,8 +71,7 @@ def _told_by(error: BaseException) -> Diagnosis | None:
     elif _NOT_IN_DNS.search(text):
         reason, detail = "NameNotResolved", "a host of the connection URI is not in the DNS"
     elif _TLS.search(text):
-        reason = "TLSFailed"
-        detail = "the server speaks no TLS, or its certificate is not for this name or not trusted"
+        reason, detail = "TLSFailed", NO_TLS
     else:
         return None
     return Diagnosis(reason=reason, detail=f"{detail} ({text})")
@@ -83,13 +81,3 @@ def _told_by_indexes(error: ConfigurationError) -> Diagnosis:
     is_forbidden = error.__cause__ is not None and error_code(error.__cause__) == UNAUTHORIZED
     reason = "AuthenticationFailed" if is_forbidden else "IndexConflict"
     return Diagnosis(reason=reason, detail=str(error))
-
-
-def _is_translation(error: BaseException) -> bool:
-    return isinstance(error, StoreError) and error.__cause__ is not None
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__

@@ -32,6 +32,7 @@ from moorline_sidecar.errors import (
     StoreRefused,
     StoreUnavailable,
 )
+from moorline_sidecar.stores.causes import told, without_credentials
 
 TOO_LARGE_CODES: Final = frozenset({10334, 17419, 17420})
 """BSONObjectTooLarge, and what an update says whose result would be."""
@@ -52,13 +53,10 @@ _REFUSED_CODES: Final = frozenset(
 )
 _NEVER_APPLIED: Final = (ServerSelectionTimeoutError, WaitQueueTimeoutError, WriteError)
 _WRITES: Final = frozenset({"insert", "update", "delete", "bulkWrite"})
-_USER_INFORMATION: Final = re.compile(r"//[^/@\s]*@")
 _TAIL: Final = re.compile(
     r"\n|, full error: |, Timeout: |, Topology Description: | \(configured timeouts: "
 )
 """Where the driver goes on to repeat the reply, its settings and all of the topology."""
-
-_TEXT_CHARACTERS: Final = 300
 
 
 class _Watch:
@@ -118,8 +116,7 @@ def store_error(error: PyMongoError, *, was_sent: bool) -> StoreError:
 
 def readable(error: BaseException) -> str:
     """The error in a line without credentials."""
-    text = _TAIL.split(_USER_INFORMATION.sub("//", str(error)), maxsplit=1)[0]
-    return f"{type(error).__name__}: {text[:_TEXT_CHARACTERS]}"
+    return told(error, _TAIL.split(without_credentials(str(error)), maxsplit=1)[0])
 
 
 def error_code(error: BaseException) -> int | None:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from bson.int64 import Int64
 from pymongo.write_concern import WriteConcern
 
 from moorline_sidecar.stores.mongodb_commands import Collection
 from moorline_sidecar.stores.mongodb_documents import date, member_of
-from moorline_sidecar.stores.registry import Member, Registry
+from moorline_sidecar.stores.registry import MEMBERS_MAX, Member, Registry
 
 Result = TypeVar("Result")
-
-MEMBERS_MAX: Final = 5_000
 
 
 class Run(Protocol):

@@ -97,8 +97,8 @@ def _mysql(backend: BackendSpec, uri: Uri, _cluster: str) -> SessionStore:
 
 
 def _sqlite(backend: BackendSpec, _uri: Uri, _cluster: str) -> SessionStore:
+    from moorline_sidecar.stores.connection import FixedSource
     from moorline_sidecar.stores.sql import sql_store
-    from moorline_sidecar.stores.sql_engine import FixedSource
     from moorline_sidecar.stores.sql_sqlite import SQLite
 
     spec = backend.sqlite or SQLiteSpec()

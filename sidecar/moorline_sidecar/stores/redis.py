@@ -15,6 +15,7 @@ from msgspec.structs import astuple
 from moorline_sidecar.domain.session import Mark, Record, Session
 from moorline_sidecar.errors import AlreadyExists, StoreError, StoreRefused
 from moorline_sidecar.stores.base import (
+    BATCH,
     Copy,
     Expired,
     Outcome,
@@ -52,9 +53,6 @@ from moorline_sidecar.stores.redis_running import Call, Runner
 from moorline_sidecar.stores.redis_scripts import INDEXES, Script, scripts_of
 from moorline_sidecar.stores.redis_stream import change_stream
 from moorline_sidecar.stores.redis_writes import OUTCOMES, touch_call, write_call
-
-BATCH: Final = 1_000
-"""Records that a query answers when it is not told how many."""
 
 READ_BATCH: Final = 16
 """Sessions that one script reads: about 0.3 ms in which the server does nothing else."""

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import socket
-import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from redis.asyncio.sentinel import MasterNotFoundError
 from redis.exceptions import MovedError
 
-from moorline_sidecar.errors import StoreError
-from moorline_sidecar.stores.diagnosis import Diagnosis
+from moorline_sidecar.stores.causes import cause_or_context_of, causes
+from moorline_sidecar.stores.diagnosis import Diagnosis, first_told, told_by_network
 from moorline_sidecar.stores.redis_errors import MOVED_ON, lacks_rights, readable
 from moorline_sidecar.stores.uri_source import UriMissing
 
@@ -63,12 +61,8 @@ def warning_of(info: Mapping[str, str]) -> str:
 
 def diagnose(error: BaseException) -> Diagnosis:
     """What `error`, with those that caused it, tells."""
-    errors = list(_chain(error))
-    for found in errors:
-        diagnosis = _told_by(found)
-        if diagnosis is not None:
-            return diagnosis
-    return Diagnosis(
+    errors = list(causes(error, cause_or_context_of))
+    return first_told(errors, _told_by) or Diagnosis(
         reason="Unreachable",
         detail=f"the server of the connection URI does not answer ({readable(errors[0])})",
     )
@@ -88,22 +82,11 @@ def _told_by(error: BaseException) -> Diagnosis | None:
         reason, detail = "NotPrimary", "the server is a replica, or has lost its primary"
     elif str(error).startswith("NOREPLICAS"):
         reason, detail = "NotPrimary", "the primary has fewer replicas than it is to have"
-    elif isinstance(error, socket.gaierror):
-        reason, detail = "NameNotResolved", "a host of the connection URI is not in the DNS"
-    elif isinstance(error, ssl.SSLError):
-        reason = "TLSFailed"
-        detail = "the server speaks no TLS, or its certificate is not for this name or not trusted"
+    elif (told := told_by_network(error)) is not None:
+        reason, detail = told
     else:
         return None
     return Diagnosis(reason=reason, detail=f"{detail} ({readable(error)})")
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        if not (isinstance(error, StoreError) and error.__cause__ is not None):
-            # A translated error only repeats its cause.
-            yield error
-        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 def _is_new_enough(version: str) -> bool:

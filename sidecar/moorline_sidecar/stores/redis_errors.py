@@ -6,7 +6,6 @@ before the first line that changes the session.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -26,6 +25,7 @@ from redis.exceptions import (
 )
 
 from moorline_sidecar.errors import OutcomeUnknown, StoreError, StoreRefused, StoreUnavailable
+from moorline_sidecar.stores.causes import told, without_credentials
 
 CALL_ERRORS: Final = (RedisError, OSError)
 """Everything that a call may raise for a reason outside of this process."""
@@ -43,8 +43,6 @@ _AWAY_CODES: Final = ("MISCONF ", "NOREPLICAS ", "BUSY ", "LOADING ", "UNBLOCKED
 _FORBIDDEN: Final = (
     *("NOAUTH ", "NOPERM ", "ACL failure in script", "The user executing the script can't "),
 )
-_USER_INFORMATION: Final = re.compile(r"//[^/@\s]*@")
-_TEXT_CHARACTERS: Final = 300
 
 
 def failure(error: Exception, *, was_sent: bool, replies: int) -> StoreError:
@@ -89,8 +87,7 @@ def judged(replies: Sequence[Any]) -> list[Any]:
 
 def readable(error: BaseException) -> str:
     """The error in a line without credentials."""
-    lines = _USER_INFORMATION.sub("//", str(error)).splitlines() or [""]
-    return f"{type(error).__name__}: {lines[0][:_TEXT_CHARACTERS]}"
+    return told(error, without_credentials(str(error)))
 
 
 def _is_away(reply: object) -> bool:

@@ -8,9 +8,7 @@ import msgspec
 
 from moorline_sidecar.stores.redis_running import Call, Runner
 from moorline_sidecar.stores.redis_scripts import Scripts
-from moorline_sidecar.stores.registry import Member, Registry
-
-MEMBERS_MAX: Final = 5_000
+from moorline_sidecar.stores.registry import MEMBERS_MAX, Member, Registry
 
 _decode: Final = msgspec.json.Decoder(Member).decode
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 from msgspec import Struct
 from redis.asyncio.connection import Connection
 from redis.exceptions import NoScriptError, ResponseError
 
 from moorline_sidecar.errors import OutcomeUnknown, StoreRefused, StoreUnavailable
+from moorline_sidecar.stores.base import CALL_SECONDS
 from moorline_sidecar.stores.redis_client import Client, RedisConnection
 from moorline_sidecar.stores.redis_errors import (
     CALL_ERRORS,
@@ -20,9 +21,6 @@ from moorline_sidecar.stores.redis_errors import (
 )
 from moorline_sidecar.stores.redis_records import Value
 from moorline_sidecar.stores.redis_scripts import Script
-
-CALL_SECONDS: Final = 2.5
-"""For a call, all in all: its answer is due after 3 s."""
 
 Command: TypeAlias = tuple[Any, ...]
 

@@ -5,9 +5,12 @@ It lies beside the sessions, and a store may do without.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from msgspec import Struct
+
+MEMBERS_MAX: Final = 5_000
+"""Of them a store answers with no more."""
 
 
 class Member(Struct, frozen=True, kw_only=True):

@@ -38,6 +38,8 @@ from moorline_sidecar.errors import (
     TooLarge,
 )
 from moorline_sidecar.stores.base import (
+    BATCH,
+    PURGE_SECONDS,
     Copy,
     Expired,
     Outcome,
@@ -71,14 +73,8 @@ from moorline_sidecar.stores.sql_schema import make_schema
 from moorline_sidecar.stores.sql_tables import Tables, tables_of
 from moorline_sidecar.stores.sql_writes import CONTENT, Writer, padded
 
-PURGE_SECONDS: Final = 30.0
-"""For one batch of a purge, and for counting what it would delete: nobody waits for the answer."""
-
 PREPARE_SECONDS: Final = 300.0
 """For the indexes of a large table that has none yet."""
-
-BATCH: Final = 1_000
-"""Rows that a query answers when it is not told how many."""
 
 _MARK: Final = (
     *("id", "version", "valid", "accessed", "last_accessed", "expiry", "max_idle", "last_node"),

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import socket
-import ssl
-from collections.abc import Iterator
+from functools import partial
 
 from sqlalchemy.exc import DBAPIError
 
-from moorline_sidecar.errors import ConfigurationError, StoreError
-from moorline_sidecar.stores.diagnosis import Diagnosis
+from moorline_sidecar.errors import ConfigurationError
+from moorline_sidecar.stores.causes import cause_or_context_of, causes
+from moorline_sidecar.stores.diagnosis import Diagnosis, first_told, told_by_network
 from moorline_sidecar.stores.sql_dialects import Dialect
 from moorline_sidecar.stores.sql_errors import readable
 from moorline_sidecar.stores.uri_source import UriMissing
@@ -17,12 +16,8 @@ from moorline_sidecar.stores.uri_source import UriMissing
 
 def diagnose(dialect: Dialect, error: BaseException) -> Diagnosis:
     """What `error`, with those that caused it, tells."""
-    errors = list(_chain(error))
-    for found in errors:
-        diagnosis = _told_by(dialect, found)
-        if diagnosis is not None:
-            return diagnosis
-    return Diagnosis(
+    errors = list(causes(error, _before))
+    return first_told(errors, partial(_told_by, dialect)) or Diagnosis(
         reason="Unreachable",
         detail=f"the {dialect.name} server does not answer ({readable(errors[-1])})",
     )
@@ -33,26 +28,14 @@ def _told_by(dialect: Dialect, error: BaseException) -> Diagnosis | None:
         return Diagnosis(reason=error.reason, detail=error.detail)
     if isinstance(error, ConfigurationError):
         return Diagnosis(reason="IndexConflict", detail=str(error))
-    told = dialect.reason(error)
-    if told is None and isinstance(error, socket.gaierror):
-        told = "NameNotResolved", "a host of the connection URI is not in the DNS"
-    if told is None and isinstance(error, ssl.SSLError):
-        sentence = (
-            "the server speaks no TLS, or its certificate is not for this name or not trusted"
-        )
-        told = "TLSFailed", sentence
+    told = dialect.reason(error) or told_by_network(error)
     if told is None:
         return None
     reason, detail = told
     return Diagnosis(reason=reason, detail=f"{detail} ({readable(error)})")
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        if not (isinstance(error, StoreError) and error.__cause__ is not None):
-            # A translated error only repeats its cause.
-            yield error
-        if isinstance(error, DBAPIError) and error.orig is not None:
-            error = error.orig
-        else:
-            error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+def _before(error: BaseException) -> BaseException | None:
+    # What the driver itself has raised.
+    raised = error.orig if isinstance(error, DBAPIError) else None
+    return raised or cause_or_context_of(error)

@@ -7,16 +7,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from moorline_sidecar.stores.sql_dialects import Dialect
 
 
-class FixedSource:
-    """A URI, or a path, that stays as it is."""
-
-    def __init__(self, uri: str) -> None:
-        self._uri = uri
-
-    def read(self) -> str:
-        return self._uri
-
-
 class Engines:
     """Two pools of one URI: for calls that somebody waits for, and for those that may take long."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -17,10 +16,9 @@ from moorline_sidecar.errors import (
     StoreUnavailable,
     TooLarge,
 )
+from moorline_sidecar.stores.causes import told, without_credentials
 from moorline_sidecar.stores.sql_dialects import Dialect, Fault
 
-_USER_INFORMATION: Final = re.compile(r"//[^/@\s]*@")
-_TEXT_CHARACTERS: Final = 300
 _ROLLED_BACK: Final = frozenset({Fault.TAKEN, Fault.TOO_LARGE, Fault.REFUSED, Fault.AGAIN})
 """What a server answers to a commit that it has not carried out."""
 
@@ -61,5 +59,4 @@ def readable(error: BaseException) -> str:
         found = error.orig.__cause__ or error.orig
     if isinstance(error, ConfigurationError):
         return str(error)
-    lines = _USER_INFORMATION.sub("//", str(found)).splitlines() or [""]
-    return f"{type(found).__name__}: {lines[0][:_TEXT_CHARACTERS]}"
+    return told(found, without_credentials(str(found)))

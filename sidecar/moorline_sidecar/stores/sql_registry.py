@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from sqlalchemy import bindparam, delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from moorline_sidecar.stores.registry import Member, Registry
+from moorline_sidecar.stores.registry import MEMBERS_MAX, Member, Registry
 from moorline_sidecar.stores.sql_rows import member_of
 from moorline_sidecar.stores.sql_running import Runner
 from moorline_sidecar.stores.sql_tables import Tables
-
-MEMBERS_MAX: Final = 5_000
 
 
 class SqlRegistry(Registry):

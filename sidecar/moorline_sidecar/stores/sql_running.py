@@ -15,16 +15,15 @@ from typing import Final, Generic, TypeAlias, TypeVar
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from moorline_sidecar.errors import OutcomeUnknown, StoreUnavailable
+from moorline_sidecar.stores.base import CALL_SECONDS
 from moorline_sidecar.stores.connection import UriConnection
+from moorline_sidecar.stores.given_up import Tasks
 from moorline_sidecar.stores.sql_dialects import CONNECTIONS_MAX, Dialect, Fault
 from moorline_sidecar.stores.sql_engine import Engines
 from moorline_sidecar.stores.sql_errors import errors_of, fault_of, store_error
 
 Result = TypeVar("Result")
 Operation: TypeAlias = Callable[[AsyncConnection], Awaitable[Result]]
-
-CALL_SECONDS: Final = 2.5
-"""For a call, all in all: its answer is due after 3 s."""
 
 TRIES: Final = CONNECTIONS_MAX + 1
 """Of a transaction that stood in another one's way; and all connections of a pool go stale at
@@ -40,7 +39,7 @@ class Runner:
         self._dialect = dialect
         self._connection = connection
         self._errors = errors_of(dialect)
-        self._tasks: set[asyncio.Task[object]] = set()
+        self._tasks = Tasks()
 
     async def read(self, operation: Operation[Result], *, seconds: float = CALL_SECONDS) -> Result:
         return await self._run(operation, writes=False, seconds=seconds)
@@ -51,8 +50,7 @@ class Runner:
 
     async def close(self) -> None:
         """Ends what was given up, and then the connections."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=CALL_SECONDS)
+        await self._tasks.wait(CALL_SECONDS)
         await self._connection.close()
 
     async def _run(self, operation: Operation[Result], *, writes: bool, seconds: float) -> Result:
@@ -83,9 +81,7 @@ class Runner:
         raise AssertionError  # pragma: no cover - the last try returns or raises
 
     async def _wait(self, attempt: _Attempt[Result], deadline: float) -> Result:
-        task = asyncio.create_task(attempt.run())
-        self._tasks.add(task)
-        task.add_done_callback(self._forget)
+        task = self._tasks.begin(attempt.run())
         left = deadline - asyncio.get_running_loop().time()
         try:
             done, _ = await asyncio.wait({task}, timeout=max(0.0, left))
@@ -97,12 +93,6 @@ class Runner:
         attempt.give_up()
         meaning = OutcomeUnknown if attempt.was_committing else StoreUnavailable
         raise meaning("there was no answer in time")
-
-    def _forget(self, task: asyncio.Task[object]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled():
-            # Of one that was given up nobody wants to know.
-            task.exception()
 
 
 class _GivenUp(Exception):

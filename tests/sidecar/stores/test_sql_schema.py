@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from moorline_sidecar.errors import ConfigurationError, StoreUnavailable
+from moorline_sidecar.stores.connection import FixedSource
 from moorline_sidecar.stores.sql import SqlStore, sql_store
-from moorline_sidecar.stores.sql_engine import FixedSource
 
 from tests.contract.backends import relational_store
 from tests.contract.sessions import inserted, stored, with_attributes, written
