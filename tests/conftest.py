@@ -13,11 +13,15 @@ settings.register_profile(
 )
 # About five minutes of each property: pytest tests/properties --hypothesis-profile=soak
 settings.register_profile("soak", settings.get_profile("moorline"), max_examples=5000)
-settings.load_profile("moorline")
+# A gate judges the change before it: the same examples everywhere. Those who look for more than
+# that, `make test` and the profile above, draw others each time.
+settings.register_profile("gate", settings.get_profile("moorline"), derandomize=True)
 
 pytest_plugins = ["tests.cluster_fixtures", "tests.stores_fixtures"]
 
 REQUIRE_ALL = os.environ.get("MOORLINE_REQUIRE_ALL") == "1"
+
+settings.load_profile("gate" if REQUIRE_ALL else "moorline")
 
 
 def pytest_configure() -> None:

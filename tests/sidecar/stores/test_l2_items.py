@@ -23,7 +23,7 @@ values = st.recursive(
         st.none(),
         st.booleans(),
         st.integers(-(1 << 63), (1 << 63) - 1),
-        st.floats(allow_nan=False),
+        st.floats(allow_nan=False, allow_infinity=False),
         st.text(),
     ),
     lambda inner: st.one_of(st.lists(inner), st.dictionaries(st.text(), inner)),
