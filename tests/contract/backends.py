@@ -184,3 +184,5 @@ STREAMING: Final = (
     *("memory-l2", "postgresql-l2"),
 )
 """Those that tell of changes; of the others the suite wants that they say so."""
+UNREGISTERED: Final = frozenset({"memory", "memory-l2"})
+"""Those that have no list of processes, since there is only one."""

@@ -14,6 +14,7 @@ from moorline_sidecar.stores.base import (
     Touch,
     Write,
 )
+from moorline_sidecar.stores.registry import Member
 from msgspec.structs import replace
 
 T0: Final = 1_800_000_000_000
@@ -89,6 +90,19 @@ def a_touch(session: Session, at: int, **fields: object) -> Touch:
         "now": at + 3,
     }
     return Touch(key=session.key, **(defaults | fields))
+
+
+def a_member(process: str = "1f", **fields: object) -> Member:
+    defaults: dict[str, Any] = {
+        "worker": "node1",
+        "pod": "shop-1",
+        "version": "1.0.0",
+        "since": T0,
+        "beat": T0 + 10,
+        "sessions": 3,
+        "unsaved": 1,
+    }
+    return Member(process=process, **(defaults | fields))
 
 
 def access_of(session: Session) -> AccessGuard:

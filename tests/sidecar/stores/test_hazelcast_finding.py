@@ -1,4 +1,4 @@
-"""What is found in a map: bounded, however much there is of it; and what lies beside it."""
+"""What is found in a map: bounded, however much there is of it."""
 
 from collections.abc import AsyncIterator
 
@@ -8,8 +8,6 @@ from moorline_sidecar.stores import hazelcast_finding
 from moorline_sidecar.stores.base import Purge, PurgeKind
 from moorline_sidecar.stores.hazelcast import HazelcastStore
 from moorline_sidecar.stores.hazelcast_records import text_of
-from moorline_sidecar.stores.registry import Member
-from msgspec import structs
 
 from e2e.app.hazelcast import HazelcastMember
 from tests.contract.backends import map_store
@@ -17,18 +15,6 @@ from tests.contract.sessions import T0, a_session, an_end
 from tests.sidecar.stores.hazelcast_raw import raw_map
 
 MANY = 400
-
-ONE = Member(
-    process="1f",
-    worker="node1",
-    pod="shop-1",
-    version="1.0.0",
-    since=T0,
-    beat=T0 + 10,
-    sessions=3,
-    unsaved=1,
-)
-TWO = structs.replace(ONE, process="2f", worker="node2", beat=T0 + 20)
 
 
 @pytest.fixture
@@ -89,26 +75,3 @@ async def test_many_are_purged_to_the_last(store: HazelcastStore) -> None:
 
     assert (sum(batches), max(batches)) == (99, 7)
     assert await store.count() == 1
-
-
-async def test_what_a_process_tells_is_kept_until_it_leaves(store: HazelcastStore) -> None:
-    registry = store.registry()
-    for member in (ONE, TWO, structs.replace(ONE, beat=T0 + 30)):
-        await registry.beat(member)
-    found = await registry.members(T0 + 20)
-    assert sorted(found, key=lambda member: member.process) == [
-        structs.replace(ONE, beat=T0 + 30),
-        TWO,
-    ]
-    assert [member.process for member in await registry.members(T0 + 21)] == ["1f"]
-    await registry.remove("1f")
-    assert await registry.members(0) == [TWO]
-    assert await store.count() == 0
-
-
-async def test_stale_entries_are_removed(store: HazelcastStore) -> None:
-    registry = store.registry()
-    await registry.beat(ONE)
-    await registry.beat(TWO)
-    await registry.remove_stale(T0 + 20)
-    assert await registry.members(0) == [TWO]

@@ -12,7 +12,6 @@ from moorline_sidecar.stores.diagnosis import Diagnosis
 from moorline_sidecar.stores.redis import redis_store
 from moorline_sidecar.stores.redis_diagnosis import flaw_of, product_of
 from moorline_sidecar.stores.redis_uri import Address, target_of
-from moorline_sidecar.stores.registry import Member
 from moorline_sidecar.stores.uri_source import UriSource
 
 from e2e.app.databases import Database, RedisServer
@@ -244,25 +243,6 @@ async def test_a_uri_that_is_not_there_is_named() -> None:
     await store.close()
 
 
-async def test_whoever_serves_is_listed_until_it_leaves(
-    redis: Database, mongo_collection: str
-) -> None:
-    store = key_value_store(redis.uri, f"{mongo_collection}:")
-    registry = store.registry()
-    members = [a_member("one", beat=100), a_member("two", beat=200), a_member("three", beat=300)]
-    for member in members:
-        await registry.beat(member)
-    await registry.beat(a_member("one", beat=250, sessions=7))
-
-    listed = await registry.members(200)
-    assert listed == [members[1], a_member("one", beat=250, sessions=7), members[2]]
-
-    await registry.remove("three")
-    await registry.remove_stale(250)
-    assert await registry.members(0) == [a_member("one", beat=250, sessions=7)]
-    await store.close()
-
-
 async def test_what_a_person_wrote_by_hand_harms_nobody(
     redis: Database, mongo_collection: str
 ) -> None:
@@ -298,16 +278,3 @@ async def test_a_password_that_is_not_given_is_named() -> None:
         await store.close()
 
     assert diagnosis.reason == "AuthenticationFailed"
-
-
-def a_member(process: str, *, beat: int, sessions: int = 0) -> Member:
-    return Member(
-        process=process,
-        worker="node1",
-        pod="shop-1",
-        version="1.0",
-        since=50,
-        beat=beat,
-        sessions=sessions,
-        unsaved=0,
-    )
