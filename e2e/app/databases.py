@@ -121,6 +121,21 @@ class Database:
                 raise RuntimeError("it does not end")
             time.sleep(POLL_SECONDS)
 
+    def pause(self) -> None:
+        """Have it hang until `resume`, with its connections open."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None  # noqa: S101 - it runs
+        self._process.send_signal(number)
+        # Once it is stopped, it starts no other ones.
+        for pid in _children(self._process.pid):
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+
     def _run(self, *command: str) -> None:
         with (self._folder / "log").open("ab") as log:
             process = self._popen(command, log.fileno())
@@ -312,21 +327,10 @@ class MemcachedServer(Database):
             *("-t", "1", *self._options),
         )
 
-    def pause(self) -> None:
-        """Have it hang until `resume`, with its connections open."""
-        self._signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        self._signal(signal.SIGCONT)
-
-    def _signal(self, number: signal.Signals) -> None:
-        assert self._process is not None  # noqa: S101 - it runs
-        self._process.send_signal(number)
-
 
 @contextmanager
-def running(kind: type[DatabaseT], *options: str) -> Iterator[DatabaseT]:
-    """A running server, whose data are gone afterwards.
+def running(kind: type[DatabaseT], *options: str, port: int | None = None) -> Iterator[DatabaseT]:
+    """A running server, whose data are gone afterwards; `port` in place of any that is free.
 
     Raises:
         NotInstalled: it is not on this machine.
@@ -335,6 +339,7 @@ def running(kind: type[DatabaseT], *options: str) -> Iterator[DatabaseT]:
     # The path of a socket has a hundred characters at most.
     folder = Path(tempfile.mkdtemp(prefix="moorline-db-"))
     server = kind(folder, *options)
+    server.port = port or server.port
     try:
         server.make()
         server.start()

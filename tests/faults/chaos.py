@@ -19,12 +19,14 @@ import click
 from moorline_api import OnOutage, Staleness
 
 from tests.faults.fire import Fire, Outcome, Setting
+from tests.faults.stores import STORES
 
 COLUMN: Final = 44
 INTERRUPTED: Final = 130
 
 
 @click.command()
+@click.option("--store", type=click.Choice(list(STORES)), default="mongodb", show_default=True)
 @click.option("--seconds", default=60.0, show_default=True, help="How long there are faults.")
 @click.option("--seed", type=int, help="Of the faults and of what users do. [default: any]")
 @click.option("--users", default=50, show_default=True)

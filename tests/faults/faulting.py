@@ -15,12 +15,16 @@ from msgspec import structs
 from tests.faults.history import Disturbance
 from tests.faults.link import Point, Weather
 from tests.faults.plan import ON_STORE, Fault, Planned, skews
-from tests.faults.processes import Store, Worker
+from tests.faults.processes import Worker
+from tests.faults.stores import Store
 from tests.faults.terms import Terms
 from tests.faults.users import now_ms
 
 AFTERMATH_MS: Final = 3_000
 """For a driver to notice that a connection is of no use, and for a store to be found again."""
+
+RIGHT: Final = ((0.0, 0.0),)
+"""The steps of a clock that is right."""
 
 SKEWED_SECONDS: Final = 7_200.0
 POLL_SECONDS: Final = 0.02
@@ -105,7 +109,8 @@ class Faulting:
     def start(self, worker: Worker) -> None:
         """Start a worker's next life, with a clock of its own."""
         number = self._workers.index(worker) + 100 * worker.life
-        worker.start(skews(self._seed, SKEWED_SECONDS, number))
+        has_clock = self._store.traits.has_clock
+        worker.start(skews(self._seed, SKEWED_SECONDS, number) if has_clock else RIGHT)
 
     def _name(self, planned: Planned) -> str:
         return "store" if planned.fault in ON_STORE else self._workers[planned.target].name

@@ -20,9 +20,10 @@ from tests.faults.faulting import Faulting
 from tests.faults.history import Disturbance, Kind, Story
 from tests.faults.link import open_link
 from tests.faults.mutations import MUTATIONS
-from tests.faults.plan import plan
-from tests.faults.processes import COLLECTION, DATABASE, Store, Worker, running_store
+from tests.faults.plan import Fault, plan
+from tests.faults.processes import Given, Worker
 from tests.faults.rules import Violation, violations
+from tests.faults.stores import STORES, Store, Traits
 from tests.faults.terms import Terms
 from tests.faults.users import ANSWER_SECONDS, Browser, Town, now_ms
 
@@ -50,6 +51,7 @@ class Setting(Struct, frozen=True, kw_only=True):
     seed: int
     users: int
     sidecars: int
+    store: str = "mongodb"
     think_seconds: float = 0.8
     staleness: Staleness = Staleness.PUSHED
     on_outage: OnOutage = OnOutage.REFUSE
@@ -61,12 +63,9 @@ class Setting(Struct, frozen=True, kw_only=True):
     mutation: str = ""
     """What is wrong with the sidecars' build; the run ends when that is found."""
 
-    def spec(self) -> dict[str, object]:
+    def spec(self, store: Traits) -> dict[str, object]:
         return {
-            "backend": {
-                "type": "MongoDB",
-                "mongodb": {"database": DATABASE, "collection": COLLECTION},
-            },
+            "backend": store.backend,
             "sessions": {
                 "maxAge": f"{self.max_age_seconds}s",
                 "touchPeriod": f"{TOUCH_MS}ms",
@@ -82,9 +81,11 @@ class Setting(Struct, frozen=True, kw_only=True):
             "sidecar": {"logLevel": "info"},
         }
 
-    def terms(self) -> Terms:
+    def terms(self, store: Traits) -> Terms:
+        # A store that tells nothing is asked instead.
+        falls_back = self.staleness is Staleness.PUSHED and not store.has_streams
         return Terms(
-            staleness=self.staleness,
+            staleness=Staleness.BOUNCED if falls_back else self.staleness,
             max_trust_ms=MAX_TRUST_SECONDS * 1000,
             max_age_ms=self.max_age_seconds * 1000,
             touch_ms=TOUCH_MS,
@@ -133,7 +134,8 @@ class Fire:
         self._setting = setting
         self._folder = folder
         self._report = report
-        self._terms = setting.terms()
+        self._kind = STORES[setting.store]
+        self._terms = setting.terms(self._kind.traits)
         self._past: deque[Browser] = deque()
         self._is_found = False
         self.outcome = Outcome()
@@ -145,7 +147,8 @@ class Fire:
     async def run(self) -> Outcome:
         """Everything it starts is stopped at the end, also of an interrupted one."""
         async with AsyncExitStack() as stack:
-            store = await stack.enter_async_context(running_store(self._folder / "store"))
+            opened = self._kind.open(self._kind.traits, self._folder / "store")
+            store = await stack.enter_async_context(opened)
             workers = await self._workers(stack, store)
             timeout = aiohttp.ClientTimeout(ANSWER_SECONDS)
             http = await stack.enter_async_context(
@@ -180,15 +183,13 @@ class Fire:
 
     async def _workers(self, stack: AsyncExitStack, store: Store) -> list[Worker]:
         workers = []
+        traits = store.traits
         for number in range(self._setting.sidecars):
-            link = await stack.enter_async_context(open_link(store.port, number))
-            worker = Worker(
-                self._folder,
-                f"node{number}",
-                link,
-                self._setting.spec(),
-                self._setting.mutation,
-            )
+            opened = open_link(store.port, number, traits.writes)
+            link = await stack.enter_async_context(opened)
+            spec, uri = self._setting.spec(traits), store.uri(link.port)
+            given = Given(spec, uri, self._setting.mutation)
+            worker = Worker(self._folder, f"node{number}", link, given)
             stack.callback(worker.kill)
             workers.append(worker)
         return workers
@@ -213,7 +214,8 @@ class Fire:
         setting = self._setting
         # No excuse is needed to find a mutation.
         is_calm = setting.is_calm or bool(setting.mutation)
-        planned = [] if is_calm else plan(setting.seed, setting.seconds, setting.sidecars)
+        spared = frozenset(Fault) if is_calm else self._kind.traits.spared
+        planned = plan(setting.seed, setting.seconds, setting.sidecars, spared)
         async with asyncio.TaskGroup() as tasks:
             for _ in range(setting.users):
                 tasks.create_task(lives.live(town, self._done))

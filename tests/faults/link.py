@@ -22,9 +22,6 @@ DRIP_BYTES: Final = 48
 DRIP_SECONDS: Final = 0.01
 CONNECT_SECONDS: Final = 5.0
 
-# A command's name is the first key of its BSON document, after the type of its value.
-WRITES: Final = (b"\x02insert\0", b"\x02update\0", b"\x10bulkWrite\0")
-
 
 class Weather(Struct):
     """What happens to every connection; the default is nothing."""
@@ -53,10 +50,14 @@ class Point(enum.Enum):
 
 
 class Link:
-    """Listens on a port of its own, and forwards to the server's."""
+    """Listens on a port of its own, and forwards to the server's.
 
-    def __init__(self, port: int, seed: int) -> None:
+    `writes` is what the requests have in them that a trap waits for.
+    """
+
+    def __init__(self, port: int, seed: int, writes: tuple[bytes, ...]) -> None:
         self._server_port = port
+        self._writes = writes
         self._chance = random.Random(seed)
         self._connections: set[_Connection] = set()
         self._listener: asyncio.Server | None = None
@@ -71,11 +72,6 @@ class Link:
         assert self._listener is not None
         port: int = self._listener.sockets[0].getsockname()[1]
         return port
-
-    @property
-    def uri(self) -> str:
-        """Direct: else the driver would learn the server's own address, and go round the link."""
-        return f"mongodb://127.0.0.1:{self.port}/?directConnection=true"
 
     def begin(self, weather: Weather) -> None:
         """Let this happen too, from now on."""
@@ -149,6 +145,9 @@ class Link:
         self.sprung += 1
         spring()
         return True
+
+    def is_write(self, chunk: bytes) -> bool:
+        return any(mark in chunk for mark in self._writes)
 
     def is_trapped(self, point: Point) -> bool:
         return self._trap is not None and self._trap[0] is point
@@ -246,14 +245,16 @@ class _Connection:
         link = self._link
         if is_answer:
             return self._is_write_out and link.springs(Point.AFTER_WRITE)
-        is_write = any(name in chunk for name in WRITES)
+        is_write = link.is_write(chunk)
         self._is_write_out = is_write and link.is_trapped(Point.AFTER_WRITE)
         return is_write and link.springs(Point.BEFORE_WRITE)
 
 
 @asynccontextmanager
-async def open_link(port: int, seed: int = 0) -> AsyncIterator[Link]:
-    link = Link(port, seed)
+async def open_link(
+    port: int, seed: int = 0, writes: tuple[bytes, ...] = ()
+) -> AsyncIterator[Link]:
+    link = Link(port, seed, writes)
     await link._open()  # noqa: SLF001 - its own opener
     try:
         yield link

@@ -43,6 +43,23 @@ ON_STORE: Final = frozenset(
         Fault.STORE_FROZEN,
     }
 )
+ON_LINK: Final = frozenset(
+    {
+        Fault.DELAY,
+        Fault.JITTER,
+        Fault.DRIP,
+        Fault.DROP,
+        Fault.HOLD,
+        Fault.CUT,
+        Fault.HALF_OPEN,
+        Fault.DUPLICATE,
+        Fault.LOST_ANSWER,
+        Fault.SIDECAR_KILLED_BEFORE_WRITE,
+        Fault.SIDECAR_KILLED_AFTER_WRITE,
+    }
+)
+"""Those that take a link; so do those of the store."""
+
 PAUSE_SECONDS: Final = (0.3, 2.0)
 LASTS_SECONDS: Final = (0.3, 4.0)
 CALM_SECONDS: Final = 20.0
@@ -61,15 +78,18 @@ class Planned(Struct, frozen=True):
     seconds: float
 
 
-def plan(seed: int, seconds: float, sidecars: int) -> list[Planned]:
-    """The faults of so many seconds: every kind once, in any order, then again."""
+def plan(
+    seed: int, seconds: float, sidecars: int, spared: frozenset[Fault] = frozenset()
+) -> list[Planned]:
+    """The faults of so many seconds: every kind but the spared once, in any order, then again."""
+    kinds = [fault for fault in Fault if fault not in spared]
     chance = random.Random(seed)
     planned: list[Planned] = []
     waiting: list[Fault] = []
     at = chance.uniform(*PAUSE_SECONDS)
-    while at < seconds:
+    while kinds and at < seconds:
         if not waiting:
-            waiting = chance.sample(list(Fault), len(Fault))
+            waiting = chance.sample(kinds, len(kinds))
             at += CALM_SECONDS if planned else 0
             continue
         lasts = min(chance.uniform(*LASTS_SECONDS), max(0.3, seconds - at))

@@ -1,34 +1,24 @@
-"""The processes of a cluster under fire: sidecars behind links, and the store they share."""
+"""The sidecars of a cluster under fire, each behind a link of its own."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import os
-import random
 import resource
 import signal
-import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
-from moorline_sidecar.config.secrets import SecretText
-from moorline_sidecar.errors import ConfigurationError
-from moorline_sidecar.stores.embedded import EmbeddedServer
-from moorline_sidecar.stores.mongodb import MongoStore
-from moorline_sidecar.stores.mongodb_client import Connection
-from moorline_sidecar.stores.uri_source import UriSource
+from msgspec import Struct
 
 from tests.faults.link import Link
-from tests.stores_fixtures import make_tables
-
-DATABASE: Final = "sessions"
-COLLECTION: Final = "sessions"
+from tests.faults.stores import kept_port
 
 START_SECONDS: Final = 60.0
 """For a process to be ready on a machine that does much else."""
@@ -38,32 +28,30 @@ STOP_SECONDS: Final = 20.0
 NOTHING_MORE: Final = 3
 """Descriptors have numbers below the limit, and the first three are always taken."""
 
-PORTS: Final = range(12_000, 30_000)
-"""Below those that systems give to connections."""
-
 ROOT: Final = Path(__file__).parents[2]
+
+
+class Given(Struct, frozen=True):
+    """What a sidecar is started with; `uri` is empty where there is no server."""
+
+    spec: Mapping[str, Any]
+    uri: str
+    mutation: str
 
 
 class Worker:
     """A sidecar that can be killed and started again, on the same ports."""
 
-    def __init__(
-        self,
-        folder: Path,
-        name: str,
-        link: Link,
-        spec: Mapping[str, Any],
-        mutation: str = "",
-    ) -> None:
+    def __init__(self, folder: Path, name: str, link: Link, given: Given) -> None:
         self.name = name
         self.link = link
         self.life = 0
-        self._mutation = mutation
+        self._given = given
         self.port = self.health_port = self.ops_port = 0
         self.log = folder / f"{name}.log"
         self._config = folder / f"{name}.json"
         self._config.write_text(
-            json.dumps({"cluster": {"name": "shop", "namespace": "web"}, "spec": spec})
+            json.dumps({"cluster": {"name": "shop", "namespace": "web"}, "spec": given.spec})
         )
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -79,8 +67,8 @@ class Worker:
         self.kill()
         self.life += 1
         # Others may have got those of the last life meanwhile.
-        self.port, self.health_port, self.ops_port = (_kept_port() for _ in range(3))
-        asked = json.dumps({"steps": list(steps), "mutation": self._mutation})
+        self.port, self.health_port, self.ops_port = (kept_port() for _ in range(3))
+        asked = json.dumps({"steps": list(steps), "mutation": self._given.mutation})
         command = [sys.executable, "-m", "tests.faults.skewed_sidecar", asked]
         command += ["serve", "--config", str(self._config)]
         ports = {"listen": self.port, "health": self.health_port, "ops": self.ops_port}
@@ -88,8 +76,9 @@ class Worker:
         variables = {
             **os.environ,
             "MOORLINE_WORKER": self.name,
-            "MOORLINE_BACKEND_URI": self.link.uri,
         }
+        if self._given.uri:
+            variables["MOORLINE_BACKEND_URI"] = self._given.uri
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 command, env=variables, cwd=ROOT, stdout=log, stderr=log, start_new_session=True
@@ -140,69 +129,6 @@ class Worker:
             return self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             return None
-
-
-class Store:
-    """The database, durable as it says; killed and started again on its data."""
-
-    def __init__(self, folder: Path) -> None:
-        self.server = EmbeddedServer(folder, ["--sync-on-commit"])
-
-    @property
-    def port(self) -> int:
-        return int(self.server.uri.rstrip("/").rpartition(":")[2])
-
-    def kill(self) -> None:
-        self.server.kill()
-
-    async def start(self) -> None:
-        """Start it unless it runs, and wait until it takes connections: nobody else can tell."""
-        if self.server.pid is None:
-            self.server.start()
-        async with asyncio.timeout(START_SECONDS):
-            while not await asyncio.to_thread(self._is_answering):  # noqa: ASYNC110
-                await asyncio.sleep(POLL_SECONDS)
-
-    def _is_answering(self) -> bool:
-        """Started again if it has ended: somebody may have had its port for a moment."""
-        try:
-            return self.server.is_answering()
-        except ConfigurationError:
-            self.server.kill()
-            self.server.start()
-            return False
-
-    def freeze(self, *, is_frozen: bool) -> None:
-        _freeze(self.server.pid, is_frozen=is_frozen)
-
-
-@asynccontextmanager
-async def running_store(folder: Path) -> AsyncIterator[Store]:
-    store = Store(folder)
-    try:
-        await store.start()
-        await asyncio.to_thread(make_tables, store.server.uri, DATABASE, COLLECTION)
-        await _make_indexes(store.server.uri)
-        yield store
-    finally:
-        store.freeze(is_frozen=False)
-        store.kill()
-
-
-async def _make_indexes(uri: str) -> None:
-    """As `check` does: where they meet the first inserts, SecantusDB may stand still for long."""
-    store = MongoStore(Connection(UriSource(SecretText(uri))), DATABASE, COLLECTION)
-    await store.prepare()
-    await store.close()
-
-
-def _kept_port() -> int:
-    """A free port that no connection is given while its listener is away."""
-    for port in random.sample(PORTS, len(PORTS)):
-        with socket.socket() as listener, suppress(OSError):
-            listener.bind(("127.0.0.1", port))
-            return port
-    raise RuntimeError("no port is free")
 
 
 def _freeze(pid: int | None, *, is_frozen: bool) -> None:

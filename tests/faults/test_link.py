@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.faults.link import WRITES, Link, Point, Weather, open_link
+from tests.faults.link import Link, Point, Weather, open_link
+from tests.faults.stores import MONGODB
 
 SECONDS = 20.0
 SILENCE_SECONDS = 0.2
@@ -37,10 +38,15 @@ async def echo() -> Echo:
     return Echo()
 
 
+def port(server: asyncio.Server) -> int:
+    number: int = server.sockets[0].getsockname()[1]
+    return number
+
+
 @pytest.fixture
 async def link(echo: Echo) -> AsyncIterator[Link]:
     server = await asyncio.start_server(echo.serve, "127.0.0.1", 0)
-    async with server, open_link(server.sockets[0].getsockname()[1]) as link:
+    async with server, open_link(port(server), writes=MONGODB.writes) as link:
         yield link
 
 
@@ -149,7 +155,7 @@ async def test_a_cut_resets_what_is_open_and_lets_new_connections_through(
 @pytest.mark.parametrize(
     ("point", "arrives"), [(Point.BEFORE_WRITE, False), (Point.AFTER_WRITE, True)]
 )
-@pytest.mark.parametrize("write", WRITES)
+@pytest.mark.parametrize("write", MONGODB.writes)
 async def test_a_trap_springs_once_at_its_point_of_a_write(  # noqa: PLR0913 - each is a fact
     link: Link, peer: Peer, echo: Echo, point: Point, write: bytes, *, arrives: bool
 ) -> None:

@@ -17,6 +17,7 @@ from msgspec import structs
 
 from tests.contract.backends import mongo_store
 from tests.faults.link import Link, Weather, open_link
+from tests.faults.stores import direct_uri
 from tests.stores_fixtures import GIVES_UP_CONNECTIONS
 
 pytestmark = GIVES_UP_CONNECTIONS
@@ -30,7 +31,7 @@ ASKED: Final = Asked(patch=structs.replace(Patch(context="/"), increment={"n": 1
 @asynccontextmanager
 async def served(link: Link, collection: str) -> AsyncIterator[tuple[Sessions, str]]:
     """A worker behind the link, and the id of a session."""
-    store = mongo_store(link.uri, collection)
+    store = mongo_store(direct_uri(link.port), collection)
     await store.prepare()
     session_id = new_id()
     async with Sessions(store, Policy(worker="a")) as sessions:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final, TypeAlias
 
 import pytest
+import uvloop
 from moorline_sidecar.domain.session import Reason, Session, Tombstone
 from moorline_sidecar.errors import (
     AlreadyExists,
@@ -14,6 +15,9 @@ from moorline_sidecar.errors import (
 )
 from moorline_sidecar.stores.base import End, Outcome, Purge, PurgeKind, Write
 from moorline_sidecar.stores.redis import RedisStore
+from moorline_sidecar.stores.redis_client import Client
+from moorline_sidecar.stores.redis_errors import CALL_ERRORS, failure
+from moorline_sidecar.stores.redis_running import exchange
 
 from e2e.app.databases import Database, RedisServer
 from tests.contract.backends import key_value_store
@@ -159,6 +163,28 @@ async def test_connections_that_all_went_stale_are_replaced_unnoticed(
     change = with_attributes(session, {"a": 1})
     assert await written(linked, change) is Outcome.APPLIED
     assert await stored(linked) == change.after
+
+
+def test_a_write_on_a_connection_that_broke_meanwhile_was_surely_not_applied(
+    redis: Database,
+) -> None:
+    # `make chaos` with seed 21: uvloop says it with an error of its own, which was answered 500.
+    async def send() -> Exception:
+        client = Client(redis.uri)
+        try:
+            async with client.lease() as connection:
+                connection._writer.transport.abort()  # type: ignore[union-attr] # noqa: SLF001 nobody else's
+                await asyncio.sleep(0)
+                await exchange(connection, [("PING",)])
+        except CALL_ERRORS as error:
+            return error
+        finally:
+            await client.close()
+        raise AssertionError("it was sent")
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        error = runner.run(send())
+    assert type(failure(error, was_sent=True, replies=0)) is StoreUnavailable
 
 
 async def test_a_server_out_of_reach_is_unavailable_and_comes_back(
