@@ -17,7 +17,7 @@ from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 
 from moorline_sidecar.stores.connection import UriConnection
-from moorline_sidecar.stores.redis_errors import CALL_ERRORS
+from moorline_sidecar.stores.redis_errors import CALL_ERRORS, NeverSent
 from moorline_sidecar.stores.redis_uri import Address, Target, target_of
 
 CONNECT_SECONDS: Final = 2.0
@@ -78,6 +78,10 @@ class Client:
         connection = Connection(**options) if tls is None else SSLConnection(**options, **tls)
         try:
             await connection.connect()  # type: ignore[no-untyped-call] # of the driver
+        except RuntimeError as error:
+            # What uvloop says of a connection that was closed meanwhile.
+            await drop(connection)
+            raise NeverSent(str(error)) from error
         except BaseException:
             await drop(connection)
             raise

@@ -35,8 +35,13 @@ MOVED_ON: Final = (ReadOnlyError, MasterDownError, MovedError, ClusterDownError)
 
 _NO_RIGHTS: Final = (AuthenticationError, AuthenticationWrongNumberOfArgsError, NoPermissionError)
 
-_NEVER_BEGUN: Final = (AuthenticationError, BusyLoadingError)
-"""The driver takes these answers for broken connections."""
+
+class NeverSent(RedisError):
+    """A connection was found closed before anything went out on it."""
+
+
+_NEVER_BEGUN: Final = (AuthenticationError, BusyLoadingError, NeverSent)
+"""Of a write that was not begun; the driver takes the first two for broken connections."""
 
 _AWAY: Final = (*MOVED_ON, AskError, TryAgainError)
 _AWAY_CODES: Final = ("MISCONF ", "NOREPLICAS ", "BUSY ", "LOADING ", "UNBLOCKED ")

@@ -15,6 +15,7 @@ from moorline_sidecar.stores.base import CALL_SECONDS
 from moorline_sidecar.stores.redis_client import Client, RedisConnection
 from moorline_sidecar.stores.redis_errors import (
     CALL_ERRORS,
+    NeverSent,
     failure,
     judged,
     refusal,
@@ -159,7 +160,11 @@ async def _exchange_on(
     connection: Connection, commands: Sequence[Command], replies: list[Any]
 ) -> None:
     packed = connection.pack_commands(commands)
-    await connection.send_packed_command(packed, check_health=False)
+    try:
+        await connection.send_packed_command(packed, check_health=False)
+    except RuntimeError as error:
+        # What uvloop says of a connection that is closed.
+        raise NeverSent(str(error)) from error
     for _ in commands:
         try:
             replies.append(await connection.read_response())
