@@ -81,15 +81,17 @@ class Planned(Struct, frozen=True):
 def plan(
     seed: int, seconds: float, sidecars: int, spared: frozenset[Fault] = frozenset()
 ) -> list[Planned]:
-    """The faults of so many seconds: every kind but the spared once, in any order, then again."""
+    """The faults of so many seconds: all kinds but the spared, in any order, then again."""
     kinds = [fault for fault in Fault if fault not in spared]
+    # Where there are few, they come several times before the rest.
+    rounds = len(Fault) // max(1, len(kinds))
     chance = random.Random(seed)
     planned: list[Planned] = []
     waiting: list[Fault] = []
     at = chance.uniform(*PAUSE_SECONDS)
     while kinds and at < seconds:
         if not waiting:
-            waiting = chance.sample(kinds, len(kinds))
+            waiting = chance.sample(kinds * rounds, len(kinds) * rounds)
             at += CALM_SECONDS if planned else 0
             continue
         lasts = min(chance.uniform(*LASTS_SECONDS), max(0.3, seconds - at))

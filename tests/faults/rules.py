@@ -149,7 +149,8 @@ def ends_are_final(story: Story, terms: Terms) -> Iterator[str]:
             is_meant = end.first <= _place_after(call) <= end.last
             if not is_meant or (call.is_renewed and end.is_renew):
                 continue
-            is_known = end.call.by == call.by
+            # Of the ids before the one that it ended, others may know more.
+            is_known = end.call.by == call.by and end.call.place <= _place_after(call)
             if not is_known and end.call.by in keepers and not call.is_final:
                 continue
             bound = 0 if is_known or call.is_final else age

@@ -343,6 +343,14 @@ KEPT: dict[str, tuple[Terms, Story]] = {
         TERMS,
         story(change(100, 2, "a"), hit(5_000, 1, is_degraded=True)),
     ),
+    "an old copy in an outage of an id that others had renewed, by who renewed the next one": (
+        TERMS,
+        story(
+            login(50, 2, worker="node2"),
+            login(100, 3, "id3", place=1, seen=seen("id2", "id3", principal="ada", place=2)),
+            hit(9_000, 1, is_degraded=True),
+        ),
+    ),
     "a logout kept in an outage, before anybody else knows": (
         TERMS,
         story(logout(100, is_unsaved=True), change(200, 2, "a", worker="node2")),
