@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 from moorline_sidecar.domain.session import Session
-from moorline_sidecar.stores.base import Change, Outcome, SessionStore
+from moorline_sidecar.stores.base import Change, Outcome, Purge, PurgeKind, SessionStore
 from msgspec.structs import replace
 
 from tests.contract.sessions import (
@@ -253,3 +253,54 @@ async def _chase(store: SessionStore, keys: list[str]) -> None:
             if isinstance(found, Session) and found.version > 1:
                 await written(store, with_attributes(found, {"chased": True}))
                 waiting.discard(key)
+
+
+async def made_anew(store: SessionStore, other: SessionStore) -> tuple[Session, Session]:
+    """A session at its third version, and what another process made of its key after a purge."""
+    old = await grown(store, await inserted(store))
+    await written(store, an_end())
+    purge = Purge(kind=PurgeKind.INVALID, before=T0 + 1_000_000, now=T0 + 1_000_000)
+    assert await store.purge(purge, 0) == 1
+    return old, await grown(other, await inserted(other, contexts={"/": {"user": "grace"}}))
+
+
+async def grown(store: SessionStore, session: Session) -> Session:
+    for number in range(2):
+        change = with_attributes(session, {"n": number})
+        assert await written(store, change) is Outcome.APPLIED
+        session = change.after
+    return session
+
+
+async def test_a_write_from_before_a_purge_conflicts_with_the_session_made_anew(
+    store: SessionStore, other: SessionStore
+) -> None:
+    old, new = await made_anew(store, other)
+    assert old.version == new.version
+
+    outcomes = [
+        await written(store, with_attributes(old, {"late": True})),
+        await written(store, an_end(version=old.version, content_id=old.write_id)),
+    ]
+
+    assert outcomes == [Outcome.CONFLICT, Outcome.CONFLICT]
+    assert await stored(other) == new
+
+
+async def test_an_end_by_the_version_of_a_write_ends_what_that_write_made(
+    store: SessionStore, other: SessionStore
+) -> None:
+    _, new = await made_anew(store, other)
+
+    end = an_end(version=new.version, content_id=new.write_id)
+
+    assert await written(store, end) is Outcome.APPLIED
+    assert (await stored_tombstone(other)).write_id == end.write_id
+
+
+async def test_a_copy_that_names_no_write_goes_by_its_version(store: SessionStore) -> None:
+    session = await inserted(store)
+
+    change = with_attributes(replace(session, write_id=""), {"n": 1})
+
+    assert await written(store, change) is Outcome.APPLIED

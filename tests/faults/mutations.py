@@ -67,6 +67,7 @@ def _write_without_version() -> None:
     def wrong(change: Change) -> mongodb_updates.Operation:
         guards, update = right(change)
         guards.pop("version")
+        guards.pop("writeId", None)
         return guards, update
 
     _put(mongodb_updates, "_change", wrong)

@@ -96,3 +96,7 @@ class Mark(Struct, frozen=True, kw_only=True):
     last_node: str = ""
     last_saved: int = 0
     write_id: str = ""
+
+    def names(self, record: Record) -> bool:
+        """Whether this is the mark of the very content of a live session's record."""
+        return (self.version, self.write_id) == (record.version, record.write_id)

@@ -155,7 +155,7 @@ class Core:
         """The entry that holds what the store showed to a call that began at `asked_at`.
 
         An entry never goes back: what is older than what it holds is left aside, and a tombstone
-        stays.
+        stays. The same version by another write is of another life of the key: the later one holds.
         """
         entry = self.l1.peek(stored.key)
         if entry is None:
@@ -169,8 +169,11 @@ class Core:
         if isinstance(stored, Tombstone):
             return self.hold(entry, stored, stored)
         if stored.version >= entry.stored.version:
+            is_other = stored.write_id != entry.stored.write_id and asked_at >= entry.confirmed_at
+            if is_other:
+                entry.times.deadline = stored.deadline
             merge_times(entry.times, stored)
-            if stored.version > entry.stored.version:
+            if stored.version > entry.stored.version or is_other:
                 self.hold(entry, stored, rebased(stored, entry.promised))
             entry.confirm(asked_at)
         return entry

@@ -118,7 +118,7 @@ class Finding:
         if mark is None:
             core.forget(key)
             raise SessionUnknown
-        if not mark.is_valid or mark.version != entry.stored.version:
+        if not mark.is_valid or not mark.names(entry.stored):
             return await self.fetch(key), Source.MISS
         merge_times(entry.times, mark)
         entry.confirm(asked_at)

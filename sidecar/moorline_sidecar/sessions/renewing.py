@@ -178,6 +178,7 @@ class Renewing:
             now=now,
             reason=Reason.RENEWED,
             version=origin.stored.version,
+            content_id=origin.stored.write_id,
             renewed_to=copy.key,
             grace_until=now + grace_ms if grace_ms else None,
         )

@@ -214,7 +214,7 @@ class Touching:
                 period = touch_period(core.policy, times.max_idle_ms)
                 self._queue(key, times, 0 if missed else period)
         if entry is not None and isinstance(entry.record, Session):
-            if mark.version == entry.stored.version:
+            if mark.names(entry.stored):
                 entry.confirm(asked_at)
-            elif mark.version > entry.stored.version and entry.is_evictable:
+            elif mark.version >= entry.stored.version and entry.is_evictable:
                 core.l1.drop(key)

@@ -40,6 +40,7 @@ BATCH: Final = 1_000
 class Change(Struct, frozen=True, kw_only=True):
     """Replace `before` by `after` if the store still holds the version of `before`.
 
+    It is that of the same life where `before` has a `write_id`, which the store's has to be, too.
     `after.version` is `before.version + 1`. Only what differs is written, attribute by attribute;
     `accessed` and `expiry` never go back (`expiry` is set as it is when `max_idle_ms` changes).
     A copy is settled by it, and by a touch: whoever writes to it serves it.
@@ -68,6 +69,7 @@ class AccessGuard(Struct, frozen=True):
 class End(Struct, frozen=True, kw_only=True):
     """Turn a session into a tombstone, if it is alive and every guard that is given holds.
 
+    `content_id` is the `write_id` of `version`: a key that is purged and made anew counts from 1.
     The version grows by one. Content, principal and times are dropped, `created` and `accessed`
     apart; with `grace_until` everything stays readable as the tombstone's `grace`, until
     `drop_grace`.
@@ -78,6 +80,7 @@ class End(Struct, frozen=True, kw_only=True):
     now: int
     reason: Reason
     version: int | None = None
+    content_id: str = ""
     access: AccessGuard | None = None
     renewed_to: str | None = None
     grace_until: int | None = None

@@ -68,13 +68,18 @@ def _change(change: Change) -> Operation:
         else:
             unsets[path] = ""
     update = {"$set": sets, "$max": highest, "$unset": unsets}
-    return {"_id": change.key, "valid": True, **_equal("version", Int64(before.version))}, update
+    guards = {"_id": change.key, "valid": True, **_equal("version", Int64(before.version))}
+    if before.write_id:
+        guards["writeId"] = before.write_id
+    return guards, update
 
 
 def _end(end: End) -> Operation:
     guards: dict[str, Any] = {"_id": end.key, "valid": True}
     if end.version is not None:
         guards |= _equal("version", Int64(end.version))
+    if end.content_id:
+        guards["writeId"] = end.content_id
     if end.access is not None:
         guards |= _equal("accessed", date(end.access.accessed))
         guards |= {"expiry": date(end.access.expiry)}

@@ -16,11 +16,12 @@ return 1
 
 CHANGE: Final = """\
 -- version before, write id, version, accessed, last accessed, expiry, maximum ('': as it is),
--- node, last saved, whether the principal changes, principal, number of fields to remove, these,
--- fields and values
+-- node, last saved, whether the principal changes, principal, write id before ('': any), number of
+-- fields to remove, these, fields and values
 local id = id_of(KEYS[1])
 local s = call('HMGET', KEYS[1], 'valid', 'version', 'writeId', 'expiry', 'accessed', 'principal')
-local outcome = judged(s[1], s[2] == ARGV[1], s[3], ARGV[2])
+local holds = s[2] == ARGV[1] and (ARGV[12] == '' or ARGV[12] == s[3])
+local outcome = judged(s[1], holds, s[3], ARGV[2])
 if outcome then return outcome end
 local accessed, expiry = later(s[5], ARGV[4]), ARGV[6]
 -- A touch may have come in between: it writes times, and leaves the version as it is.
@@ -36,19 +37,19 @@ call('HSET', KEYS[1], 'version', ARGV[3], 'writeId', ARGV[2], 'accessed', access
 if ARGV[7] ~= '' then call('HSET', KEYS[1], 'maxIdle', ARGV[7]) end
 put(KEYS[1], 'expiry', expiry)
 call('HDEL', KEYS[1], 'renewOf')
-local removed = tonumber(ARGV[12])
-each_thousand('HDEL', KEYS[1], 13, 12 + removed)
-each_thousand('HSET', KEYS[1], 13 + removed, #ARGV)
+local removed = tonumber(ARGV[13])
+each_thousand('HDEL', KEYS[1], 14, 13 + removed)
+each_thousand('HSET', KEYS[1], 14 + removed, #ARGV)
 return APPLIED
 """
 
 END: Final = """\
 -- write id, now, reason, version ('': any), whether the access is guarded, accessed, expiry, node,
--- renewed to, grace until
+-- renewed to, grace until, write id before ('': any)
 local id = id_of(KEYS[1])
 local s = call('HMGET', KEYS[1], 'valid', 'version', 'writeId', 'accessed', 'expiry', 'lastNode',
   'created', 'principal')
-local holds = ARGV[4] == '' or ARGV[4] == s[2]
+local holds = (ARGV[4] == '' or ARGV[4] == s[2]) and (ARGV[11] == '' or ARGV[11] == s[3])
 if ARGV[5] == '1' then
   holds = holds and s[4] == ARGV[6] and (s[5] or '') == ARGV[7] and (s[6] or '') == ARGV[8]
 end

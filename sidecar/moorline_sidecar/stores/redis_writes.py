@@ -47,7 +47,7 @@ def _end_arguments(end: End) -> tuple[Value, ...]:
     return (
         *(end.write_id, str(end.now), end.reason.value, text_of(end.version)),
         *guard,
-        *(end.renewed_to or "", text_of(end.grace_until)),
+        *(end.renewed_to or "", text_of(end.grace_until), end.content_id),
     )
 
 
@@ -63,7 +63,7 @@ def _change_arguments(change: Change) -> tuple[Value, ...]:
         "" if after.max_idle_ms == before.max_idle_ms else str(after.max_idle_ms),
         *(after.last_node, str(after.last_saved)),
         "0" if after.principal == before.principal else "1",
-        *(after.principal or "", str(len(unsets)), *unsets, *sets),
+        *(after.principal or "", before.write_id, str(len(unsets)), *unsets, *sets),
     )
 
 

@@ -169,8 +169,13 @@ def _outcome(write: Write, row: Row[Any] | None) -> Outcome | None:
 
 def _guards_hold(write: Write, row: Row[Any]) -> bool:
     if isinstance(write, Change):
-        return bool(row.version == write.before.version)
-    return write.version in (None, row.version) and write.access in (None, access_of(row))
+        before = write.before
+        return bool(row.version == before.version) and before.write_id in {"", row.write_id}
+    return (
+        write.version in {None, row.version}
+        and write.content_id in {"", row.write_id}
+        and write.access in {None, access_of(row)}
+    )
 
 
 def _changed(change: Change, row: Row[Any]) -> Values:

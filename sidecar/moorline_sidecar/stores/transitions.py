@@ -112,8 +112,13 @@ def summary_of(session: Session) -> Summary:
 
 def _guards_hold(write: Write, stored: Session) -> bool:
     if isinstance(write, Change):
-        return stored.version == write.before.version
-    return write.version in (None, stored.version) and write.access in (None, access_of(stored))
+        before = write.before
+        return stored.version == before.version and before.write_id in {"", stored.write_id}
+    return (
+        write.version in {None, stored.version}
+        and write.content_id in {"", stored.write_id}
+        and write.access in {None, access_of(stored)}
+    )
 
 
 def _changed(stored: Session, change: Change) -> Session:

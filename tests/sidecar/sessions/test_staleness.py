@@ -6,8 +6,10 @@ import random
 import pytest
 from moorline_api import CacheMode, Staleness
 from moorline_sidecar.domain.ids import Hint, new_id
+from moorline_sidecar.domain.session import Reason
 from moorline_sidecar.errors import SessionEnded, SessionUnknown
 from moorline_sidecar.sessions.finding import Source
+from moorline_sidecar.stores.base import End, Purge, PurgeKind
 
 from tests.sidecar.sessions.faults import Gate
 from tests.sidecar.sessions.workers import SECOND, VIRTUAL_TIME, Worker, cluster, content
@@ -191,3 +193,22 @@ async def test_a_purged_session_is_unknown_once_asked_for() -> None:
         with pytest.raises(SessionUnknown):
             await a.get(session_id)
         assert a.copy_of(session_id) is None
+
+
+async def test_a_copy_from_before_a_purge_is_not_taken_for_the_session_made_anew() -> None:
+    async with cluster() as two:
+        a, b = two.workers
+        old, gone = await a.new(n="old"), await a.new(n="old")
+        now = two.clock.now()
+        for session_id in (old, gone):
+            end = End(key=a.key_of(session_id), write_id="", now=now, reason=Reason.ADMIN)
+            await two.store.write([end])
+        purge = Purge(kind=PurgeKind.INVALID, before=now + 1, now=now)
+        assert await two.store.purge(purge, 0) == 2
+        for session_id in (old, gone):
+            await b.put(session_id, set={"n": "new"})
+        two.clock.skip(SECOND)
+
+        assert content(await a.get(gone, is_access=False)) == {"n": "new"}
+        await a.patch(old, set={"late": True})
+        assert content(await b.get(old)) == {"n": "new", "late": True}
