@@ -248,6 +248,11 @@ class Core:
             entry.unsaved_since = self.clock.monotonic()
             self.unsaved[entry.key] = entry
 
+    def give_up(self, entry: Entry) -> None:
+        """Serve what is stored again, without what is unsaved; nothing of it is under way."""
+        self._lose_unsaved(entry)
+        self.hold(entry, entry.stored, entry.stored)
+
     def _lose_unsaved(self, entry: Entry) -> None:
         """The session is over: whoever changed it last was told that it was not saved yet."""
         self.counters.lost_changes += entry.unsaved_count

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Final, TypeAlias
 
 import structlog
 from moorline_api import SaveMode
@@ -17,6 +17,8 @@ from moorline_sidecar.errors import (
     SessionEnded,
     SessionUnknown,
     StoreError,
+    StoreRefused,
+    TooLarge,
 )
 from moorline_sidecar.sessions.core import Core, changed_session
 from moorline_sidecar.sessions.writing import Writing
@@ -26,6 +28,9 @@ TICK_SECONDS: Final = 0.1
 
 SAVES_AT_ONCE: Final = 64
 """Sessions saved together: one bulk write."""
+
+Refused: TypeAlias = StoreRefused | TooLarge
+"""Why a store that is in reach does not take what is to be saved."""
 
 log = structlog.get_logger(__name__)
 
@@ -94,14 +99,21 @@ class Deferring:
         due = (key for key, entry in core.unsaved.items() if entry.unsaved_since <= before)
         return [key for key, _ in zip(due, range(SAVES_AT_ONCE), strict=False)]
 
-    async def save_many(self, keys: Sequence[str]) -> None:
-        """Save these sessions together; what cannot be saved yet stays unsaved."""
+    async def save_many(self, keys: Sequence[str]) -> Mapping[str, Refused]:
+        """Save these sessions together; what cannot be saved yet stays unsaved.
+
+        Returns those that the store is there for, and does not take.
+        """
         results = await asyncio.gather(*map(self.save, keys), return_exceptions=True)
+        refused: dict[str, Refused] = {}
         failures = 0
-        for result in results:
+        for key, result in zip(keys, results, strict=True):
             match result:
                 case None | SessionEnded() | SessionUnknown():
                     continue
+                case StoreRefused() | TooLarge():
+                    refused[key] = result
+                    failures += 1
                 case StoreError() | Refusal():
                     failures += 1
                 case _:
@@ -111,6 +123,7 @@ class Deferring:
         self._core.l1.evict()
         for key in keys:
             self._wait_again(key)
+        return refused
 
     def _wait_again(self, key: str) -> None:
         """What is unsaved still, or again, waits for a whole period, behind all others."""

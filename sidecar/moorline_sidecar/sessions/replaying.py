@@ -21,15 +21,25 @@ from moorline_sidecar.domain.changes import Patch
 from moorline_sidecar.domain.merging import Asked, rebased
 from moorline_sidecar.domain.policies import expiry_of
 from moorline_sidecar.domain.session import Record, Session, Tombstone
-from moorline_sidecar.errors import AlreadyExists, StoreError, StoreUnavailable, TooLarge
+from moorline_sidecar.errors import (
+    AlreadyExists,
+    StoreError,
+    StoreRefused,
+    StoreUnavailable,
+    TooLarge,
+)
 from moorline_sidecar.sessions.availability import CALL_SECONDS
 from moorline_sidecar.sessions.core import Core
-from moorline_sidecar.sessions.deferring import SAVES_AT_ONCE, Deferring
+from moorline_sidecar.sessions.deferring import SAVES_AT_ONCE, Deferring, Refused
 from moorline_sidecar.sessions.ending import Ending, new_write_id
 from moorline_sidecar.sessions.journal import Changed, Created, Ended, Sent
 from moorline_sidecar.stores.base import End, Outcome
 
 TICK_SECONDS: Final = 0.1
+
+REFUSED_MS: Final = 600_000
+"""For how long the store may refuse what was kept before it is given up: a full disk is emptied by
+then. What is too large stays so."""
 
 PAUSE_SECONDS: Final = 1.0
 """After a round in which some could not be saved, with jitter of a half."""
@@ -59,6 +69,7 @@ class Replaying:
         self._deferring = deferring
         self._left: dict[str, _Left] = {}
         self._is_sorted = False
+        self._refused_since: dict[str, int] = {}
 
     async def resume(self) -> None:
         """Bring ends to the store, and take over what an earlier process left behind.
@@ -89,8 +100,30 @@ class Replaying:
         """Whether all of them could be saved, or had ended."""
         core = self._core
         keys = list(islice(core.journal.keys, SAVES_AT_ONCE))
-        await self._deferring.save_many([key for key in keys if key in core.unsaved])
+        refused = await self._deferring.save_many([key for key in keys if key in core.unsaved])
+        self._give_up([key for key, why in refused.items() if self._is_hopeless(key, why)])
         return self._forget(keys)
+
+    def _is_hopeless(self, key: str, why: Refused) -> bool:
+        now = self._core.clock.monotonic()
+        since = self._refused_since.setdefault(key, now)
+        return isinstance(why, TooLarge) or now - since >= REFUSED_MS
+
+    def _give_up(self, keys: Sequence[str]) -> None:
+        """Make room of what the store does not take; a session that it has not is no more."""
+        core, journal = self._core, self._core.journal
+        before = core.counters.lost_changes
+        for key in keys:
+            entry = core.unsaved.get(key)
+            if entry is not None and not entry.sending:
+                journal.keys.pop(key, None)
+                self._refused_since.pop(key, None)
+                core.give_up(entry)
+                if journal.creates.pop(key, None) is not None:
+                    core.forget(key)
+        lost = core.counters.lost_changes - before
+        if lost:
+            log.error("kept changes that the store refuses were given up", lost_changes=lost)
 
     def _forget(self, keys: Sequence[str]) -> bool:
         """Forget those that have been saved; the others come last now. Whether there are none."""
@@ -105,6 +138,7 @@ class Replaying:
                 is_done = False
             else:
                 journal.creates.pop(key, None)
+                self._refused_since.pop(key, None)
                 core.counters.replayed_sessions += 1
         return is_done
 
@@ -158,7 +192,10 @@ class Replaying:
                 await _in_time(lambda: self._core.store.insert(session))
             except AlreadyExists:
                 return True
-            except TooLarge:
+            except (TooLarge, StoreRefused) as why:
+                if self._is_hopeless(key, why):
+                    # It never was in the store, and is not to be.
+                    self._forget_end(self._core.journal.ends[key])
                 return False
         return True
 

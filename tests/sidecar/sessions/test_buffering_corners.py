@@ -5,11 +5,21 @@ import asyncio
 import pytest
 from moorline_api import OnOutage
 from moorline_sidecar.domain.session import Session
-from moorline_sidecar.errors import OutcomeUnknown, SessionEnded, StoreRefused, StoreUnavailable
+from moorline_sidecar.errors import (
+    OutcomeUnknown,
+    SessionEnded,
+    SessionUnknown,
+    StoreRefused,
+    StoreUnavailable,
+)
+from moorline_sidecar.sessions.replaying import REFUSED_MS
+from moorline_sidecar.stores.base import Outcome
 
-from tests.sidecar.sessions.faults import Operation, answer_lost, refused, unavailable
+from tests.sidecar.sessions.faults import Fault, Operation, answer_lost, refused, unavailable
 from tests.sidecar.sessions.workers import (
+    HOUR,
     MINUTE,
+    SECOND,
     VIRTUAL_TIME,
     back,
     cluster,
@@ -138,9 +148,6 @@ async def test_many_workers_that_write_in_turn_do_not_hide_what_one_has_stored()
 
 
 async def test_a_new_session_that_the_server_refuses_takes_the_store_from_nobody() -> None:
-    async def refuse(_operation: Operation) -> None:
-        raise StoreRefused
-
     async with cluster(on_outage=BUFFER) as two:
         a, _ = two.workers
         a.link.plan("insert", refuse)
@@ -157,3 +164,63 @@ async def test_a_new_session_that_the_server_refuses_takes_the_store_from_nobody
         a.link.heal()
         await until(lambda: not a.core.journal.keys)
         assert content(await a.get(session_id)) == {"n": 1}
+
+
+async def refuse(_operation: Operation) -> None:
+    raise StoreRefused
+
+
+async def too_large(_operation: Operation) -> list[Outcome]:
+    return [Outcome.TOO_LARGE]
+
+
+@pytest.mark.parametrize(
+    ("fault", "least_seconds"),
+    [
+        pytest.param(refused, REFUSED_MS / 1000, id="refused for long"),
+        pytest.param(too_large, 0, id="too large"),
+    ],
+)
+async def test_a_kept_change_that_the_store_never_takes_is_given_up_and_counted(
+    fault: Fault, least_seconds: float
+) -> None:
+    async with cluster(on_outage=BUFFER, max_idle_ms=HOUR) as two:
+        a, _ = two.workers
+        session_id = await a.new(n=1)
+        await cut(a)
+        for _ in range(2):
+            await a.patch(session_id, increment={"n": 1})
+        a.link.plan("write", fault, times=10_000)
+        a.link.is_cut = False
+        began = two.clock.monotonic()
+        await until(lambda: not a.core.journal.keys, 2 * REFUSED_MS / 1000)
+
+        assert two.clock.monotonic() - began >= least_seconds * SECOND
+        assert a.core.counters.lost_changes == 2
+        assert a.core.counters.replayed_sessions == 0
+        assert not a.core.unsaved
+        assert content(await a.get(session_id)) == {"n": 1}
+        a.link.heal()
+        assert content(await a.patch(session_id, increment={"n": 5})) == {"n": 6}
+
+
+@pytest.mark.parametrize("is_ended", [False, True], ids=["alive", "ended"])
+async def test_a_kept_session_that_the_store_never_takes_is_given_up(*, is_ended: bool) -> None:
+    async with cluster(on_outage=BUFFER, max_idle_ms=HOUR) as two:
+        a, _ = two.workers
+        await cut(a)
+        session_id = await a.new(n=1)
+        if is_ended:
+            await a.delete(session_id)
+        a.link.plan("insert", refuse, times=10_000)
+        a.link.is_cut = False
+        await until(lambda: not a.core.availability.is_down)
+        await asyncio.sleep(REFUSED_MS / 1000 - 60)
+        assert a.core.journal.creates
+        await until(lambda: not a.core.journal.creates, 120)
+
+        assert not a.core.journal.keys
+        assert not a.core.journal.ends
+        assert a.core.counters.lost_changes == (0 if is_ended else 1)
+        with pytest.raises(SessionEnded if is_ended else SessionUnknown):
+            await a.get(session_id)
