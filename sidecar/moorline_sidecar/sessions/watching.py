@@ -34,6 +34,10 @@ GATHER_SECONDS: Final = 0.02
 reply. A question costs the store and this worker as much as a write, and a worker that writes all
 the time would ask one for each of its writes."""
 
+PATIENCE_SECONDS: Final = 0.2
+"""The same, at most, after replies that told nothing and came at once all the same. Some servers
+send one for each access that is written anywhere, and each costs both sides a millisecond."""
+
 MANY: Final = 50
 """Events in a reply that is followed by a question at once: more of them wait."""
 
@@ -106,15 +110,23 @@ class Watching:
         async with core.store.watch(self._token) as stream:
             if self._token is None:
                 core.coverage.begin(core.clock.monotonic())
+            pause = GATHER_SECONDS
             while self._is_wanted:
-                heard = await _received(stream, core.clock.monotonic())
+                asked_at = core.clock.monotonic()
+                heard = await _received(stream, asked_at)
                 for seen in heard.seen:
                     self._take(seen)
                 self._token = heard.token
                 if heard.complete_until is not None:
                     self._note_life(heard.complete_until)
-                if 0 < len(heard.seen) < MANY:
-                    await asyncio.sleep(GATHER_SECONDS)
+                took = (core.clock.monotonic() - asked_at) / 1000
+                is_in_vain = not heard.seen and took < pause
+                if heard.seen:
+                    pause = GATHER_SECONDS
+                else:
+                    pause = _within_bounds(2 * pause if is_in_vain else pause / 2)
+                if is_in_vain or 0 < len(heard.seen) < MANY:
+                    await asyncio.sleep(pause)
 
     def _note_life(self, complete_until: int) -> None:
         self._core.coverage.extend(complete_until)
@@ -169,6 +181,10 @@ async def _received(stream: Stream, asked_at: int) -> Heard:
             return await stream.receive(asked_at)
     except TimeoutError as error:
         raise StoreUnavailable("the change stream does not reply") from error
+
+
+def _within_bounds(pause: float) -> float:
+    return min(max(pause, GATHER_SECONDS), PATIENCE_SECONDS)
 
 
 def _jitter() -> float:

@@ -8,7 +8,8 @@ from moorline_sidecar.domain.ids import Hint, new_id
 from moorline_sidecar.domain.session import Tombstone
 from moorline_sidecar.errors import HistoryLost, SessionEnded, SessionUnknown, StoreUnavailable
 from moorline_sidecar.sessions.finding import Source
-from moorline_sidecar.sessions.watching import GATHER_SECONDS
+from moorline_sidecar.sessions.watching import GATHER_SECONDS, PATIENCE_SECONDS
+from moorline_sidecar.stores.base import Heard
 from msgspec import structs
 
 from tests.sidecar.sessions.faults import Gate, Operation, unavailable
@@ -90,6 +91,25 @@ async def test_many_changes_are_told_by_few_replies() -> None:
         await caught_up(two)
         assert a.link.calls["receive"] <= 20
         assert content(await a.get(session_id, Hint(1, "a"))) == {"n": 99}
+
+
+async def nothing_to_tell(_operation: Operation) -> Heard:
+    """A reply at once, as some servers send it for each access that is written."""
+    return Heard(seen=[], token=None, complete_until=None)
+
+
+async def test_replies_that_tell_nothing_are_not_asked_for_in_a_loop() -> None:
+    async with cluster(has_stream=True) as two:
+        a, b = two.workers
+        session_id = await a.new(n=1)
+        a.link.plan("receive", nothing_to_tell, times=100)
+        began = a.link.calls["receive"]
+        await asyncio.sleep(2)
+        assert a.link.calls["receive"] - began < 20
+        a.link.heal()
+        await b.patch(session_id, set={"n": 2})
+        await asyncio.sleep(2 * PATIENCE_SECONDS)
+        assert content(await a.get(session_id, Hint(1, "a"))) == {"n": 2}
 
 
 async def test_a_logout_elsewhere_is_known_without_asking() -> None:
