@@ -5,7 +5,6 @@ Times are milliseconds. The rules, in words, are in docs/sessions.md.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from moorline_api import (
@@ -101,8 +100,7 @@ def expiry_of(accessed: int, max_idle_ms: int, deadline: int | None) -> int | No
     return idle_end if deadline is None else min(idle_end, deadline)
 
 
-@dataclass(slots=True)
-class Times:
+class Times(Struct, gc=False):
     """The times of a copy: this worker's own, and what it last knew to be stored.
 
     Mutable, because every hit moves them; the copy and the queue of unwritten times share one.

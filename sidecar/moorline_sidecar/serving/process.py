@@ -34,7 +34,7 @@ from moorline_sidecar.http.protocol import DataPlane
 from moorline_sidecar.http.site import Site
 from moorline_sidecar.http.traced import Traced, traced
 from moorline_sidecar.serving.following import body_bytes, follow
-from moorline_sidecar.serving.starting import bound, first_configuration
+from moorline_sidecar.serving.starting import bound, first_configuration, settle
 from moorline_sidecar.sessions.journal import Journal
 from moorline_sidecar.sessions.journal_file import JournalFile
 from moorline_sidecar.sessions.registering import Registering
@@ -126,7 +126,7 @@ async def serve(
             data = Address(configuration.listen.host, plane.port)
             readiness.reason = None
             announce(Listening(data=data, health=health.address, ops=ops.address))
-            tasks.create_task(observation.start(tables))
+            tasks.create_task(settle(observation.start(tables)))
             watching = tasks.create_task(watch.keep_watching())
             beating = tasks.create_task(registering.keep_beating(stop))
             await stop.wait()

@@ -8,7 +8,6 @@ both, never none.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 from collections.abc import Callable
 from typing import Final
 
@@ -233,7 +232,7 @@ class _Origin:
         assert isinstance(entry.stored, Session)  # noqa: S101 a tombstone is not renewed
         self.key = entry.key
         self.stored = entry.stored
-        self.times = dataclasses.replace(entry.times)
+        self.times = structs.replace(entry.times)
         self.shown = served_session(entry)
 
 

@@ -1,3 +1,5 @@
+import gc
+
 import pytest
 from moorline_sidecar.cache.entry import CONTEXT_BYTES, ENTRY_BYTES, Entry, detached, times_of
 from moorline_sidecar.domain.changes import Patch, content_size
@@ -33,6 +35,15 @@ def test_a_new_entry_serves_what_is_stored() -> None:
     assert entry.record is entry.stored is session
     assert (entry.confirmed_at, entry.used_at, entry.cookie_set) == (5, 5, T0 + 3)
     assert entry.promised == []
+
+
+def test_no_collection_has_to_look_at_an_entry() -> None:
+    entry = held(a_session())
+    answer = an_answer()
+    entry.keep(answer)
+
+    kept = (entry, entry.times, entry.record, answer)
+    assert not [each for each in kept if gc.is_tracked(each)]
 
 
 def test_the_times_of_a_session_are_its_own() -> None:

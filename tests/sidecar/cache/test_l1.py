@@ -72,6 +72,19 @@ def test_what_was_dropped_is_gone() -> None:
     assert (keys(l1), l1.bytes) == (["b"], ONE)
 
 
+def test_what_was_dropped_is_in_no_cycle_as_nothing_would_collect_it() -> None:
+    l1 = filled(L1(10, ROOMY), "a", "b", "c")
+    middle = l1.peek("b")
+    assert middle is not None
+    answer = an_answer()
+    middle.keep(answer)
+    l1.name(middle, answer, b"name")
+    l1.forget_names()
+    l1.drop("b")
+
+    assert (middle.before, middle.after, answer.entry, answer.names) == (None, None, None, None)
+
+
 def test_unsaved_changes_do_not_keep_from_being_dropped() -> None:
     l1 = L1(10, ROOMY)
     l1.put(an_entry("a", is_unsaved=True))

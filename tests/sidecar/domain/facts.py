@@ -1,6 +1,5 @@
 """Policies and times for tests, with every field that a test does not care about filled in."""
 
-import dataclasses
 from typing import Any
 
 from moorline_sidecar.domain.policies import Policy, Times
@@ -31,4 +30,4 @@ def some_times(**fields: Any) -> Times:  # noqa: ANN401 as `replace` takes them
         deadline=None,
         max_idle_ms=IDLE,
     )
-    return dataclasses.replace(created, **fields)
+    return structs.replace(created, **fields)

@@ -1,5 +1,3 @@
-import dataclasses
-
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from moorline_sidecar.domain.ids import Hint
@@ -10,6 +8,7 @@ from moorline_sidecar.domain.policies import (
     is_urgent,
     touch_period,
 )
+from msgspec import structs
 
 from tests.contract.sessions import IDLE, T0
 from tests.sidecar.domain.facts import HERE, THERE, a_policy, some_times
@@ -52,7 +51,7 @@ def test_until_then_an_access_is_neither_urgent_nor_too_late_nor_cut_short(  # n
     assume(calm_ms > 0)
     later = T0 + int(part * (calm_ms - 1))
 
-    accessed = dataclasses.replace(times, own_accessed=later, own_expiry=later + max_idle_ms)
+    accessed = structs.replace(times, own_accessed=later, own_expiry=later + max_idle_ms)
 
     assert not is_expired(policy, times, hint, later)
     assert not is_urgent(accessed, period)
