@@ -34,9 +34,10 @@ GATHER_SECONDS: Final = 0.02
 reply. A question costs the store and this worker as much as a write, and a worker that writes all
 the time would ask one for each of its writes."""
 
-PATIENCE_SECONDS: Final = 0.2
+PATIENCE_SECONDS: Final = 0.08
 """The same, at most, after replies that told nothing and came at once all the same. Some servers
-send one for each access that is written anywhere, and each costs both sides a millisecond."""
+send one for each access that is written anywhere, and each costs both sides a millisecond. A change
+is still seen within 50 ms in the mean."""
 
 MANY: Final = 50
 """Events in a reply that is followed by a question at once: more of them wait."""
