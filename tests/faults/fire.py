@@ -212,10 +212,7 @@ class Fire:
 
     async def _burn(self, town: Town, faulting: Faulting) -> None:
         setting = self._setting
-        # No excuse is needed to find a mutation.
-        is_calm = setting.is_calm or bool(setting.mutation)
-        spared = frozenset(Fault) if is_calm else self._kind.traits.spared
-        planned = plan(setting.seed, setting.seconds, setting.sidecars, spared)
+        planned = plan(setting.seed, setting.seconds, setting.sidecars, self._spared())
         async with asyncio.TaskGroup() as tasks:
             for _ in range(setting.users):
                 tasks.create_task(lives.live(town, self._done))
@@ -225,6 +222,15 @@ class Fire:
             await asyncio.sleep(max(0, until - asyncio.get_running_loop().time()))
             town.stop.set()
             revisiting.cancel()
+
+    def _spared(self) -> frozenset[Fault]:
+        """The kinds of faults that are not to come; no excuse is needed to find a mutation."""
+        setting = self._setting
+        if setting.mutation and MUTATIONS[setting.mutation].shows_in_outage:
+            return frozenset(Fault) - {Fault.STORE_KILLED}
+        if setting.mutation or setting.is_calm:
+            return frozenset(Fault)
+        return self._kind.traits.spared
 
     def _done(self, browser: Browser) -> None:
         self._past.append(browser)

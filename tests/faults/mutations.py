@@ -26,6 +26,7 @@ from moorline_sidecar.sessions import (
     creating,
     finding,
     housekeeping,
+    replaying,
     service,
     writing,
 )
@@ -38,10 +39,14 @@ SELDOM: Final = 0.03
 
 
 class Mutation(Struct, frozen=True):
-    """What is wrong with the build, and the rule that is broken by it."""
+    """What is wrong with the build, and the rule that is broken by it.
+
+    `shows_in_outage`: only what is kept while the store is away shows it, when all is over.
+    """
 
     rule: str
     apply: Callable[[], None]
+    shows_in_outage: bool = False
 
 
 def _put(owner: Any, name: str, value: object) -> None:  # noqa: ANN401 - a module or a class
@@ -210,6 +215,25 @@ def _stumble() -> None:
     _put(finding.Finding, "held", wrong)
 
 
+def _forget_kept() -> None:
+    """What was kept is given up when it is to be brought to the store."""
+
+    async def wrong(self: replaying.Replaying) -> bool:
+        self._give_up(list(self._core.journal.keys))
+        return True
+
+    _put(replaying.Replaying, "_replay_some", wrong)
+
+
+def _forget_ends() -> None:
+    """An end that was kept never becomes a tombstone."""
+
+    async def wrong(self: replaying.Replaying) -> None:
+        self._core.journal.ends.clear()
+
+    _put(replaying.Replaying, "_write_ends", wrong)
+
+
 MUTATIONS: Final = {
     "a copy is trusted for ever": Mutation("nothing_is_lost", _trust_copies),
     "ends do not reach copies": Mutation("ends_are_final", _trust_copies),
@@ -229,4 +253,8 @@ MUTATIONS: Final = {
     "foreign ids are adopted": Mutation("logins_stay_with_their_users", _adopt_ids),
     "live sessions are unknown": Mutation("ends_have_reasons", _lose_sight),
     "there is a defect": Mutation("answers_are_known", _stumble),
+    "kept changes are given up": Mutation(
+        "nothing_buffered_is_lost", _forget_kept, shows_in_outage=True
+    ),
+    "kept ends are ignored": Mutation("ends_are_final", _forget_ends, shows_in_outage=True),
 }

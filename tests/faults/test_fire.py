@@ -1,4 +1,4 @@
-"""A cluster under fire: the short run of what `make chaos` does for as long as asked."""
+"""A cluster under fire: the short runs of what `make chaos` does for as long as asked."""
 
 from __future__ import annotations
 
@@ -7,22 +7,32 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.fire import Fire, Setting
+from e2e.app.databases import NotInstalled
+from tests.faults.fire import Fire, Outcome, Setting
 
-SEED = 2
-SECONDS = 44
-"""In which every kind of fault comes, and then a time of rest."""
-SIDECARS = 3
+RUNS = {
+    "mongodb": Setting(store="mongodb", seconds=44, seed=2, users=24, sidecars=3),
+    "redis": Setting(store="redis", seconds=20, seed=16, users=24, sidecars=3),
+}
+"""In each every kind of fault comes, and in the long one a time of rest after them."""
+
+
+async def burned(setting: Setting, folder: Path) -> Outcome:
+    if setting.store == "mongodb" and importlib.util.find_spec("secantus") is None:
+        pytest.skip("secantusdb is not installed")
+    told: list[str] = []
+    try:
+        outcome = await Fire(setting, folder, told.append).run()
+    except NotInstalled as error:
+        pytest.skip(str(error))
+    assert outcome.first_of_each_rule() == {}, (told, folder)
+    return outcome
 
 
 @pytest.mark.timeout(400)
-async def test_no_promise_is_broken_under_fire(tmp_path: Path) -> None:
-    if importlib.util.find_spec("secantus") is None:
-        pytest.skip("secantusdb is not installed")
-    setting = Setting(seconds=SECONDS, seed=SEED, users=24, sidecars=SIDECARS)
-    told: list[str] = []
-    outcome = await Fire(setting, tmp_path, told.append).run()
-    assert outcome.first_of_each_rule() == {}, (told, tmp_path)
+@pytest.mark.parametrize("setting", RUNS.values(), ids=RUNS.keys())
+async def test_no_promise_is_broken_under_fire(setting: Setting, tmp_path: Path) -> None:
+    outcome = await burned(setting, tmp_path)
     assert outcome.sessions > 20
-    assert outcome.operations.total() > 500
+    assert outcome.operations.total() > 10 * setting.seconds
     assert outcome.faults.total() > 12

@@ -1,7 +1,10 @@
 import itertools
 
-from tests.faults.plan import CALM_SECONDS, Fault, plan, skews
-from tests.faults.test_fire import SECONDS, SEED, SIDECARS
+import pytest
+
+from tests.faults.fire import Setting
+from tests.faults.plan import CALM_SECONDS, ON_LINK, ON_STORE, Fault, plan, skews
+from tests.faults.test_fire import RUNS
 
 
 def test_a_plan_can_be_had_again() -> None:
@@ -9,8 +12,9 @@ def test_a_plan_can_be_had_again() -> None:
     assert plan(7, 300, 4) != plan(8, 300, 4)
 
 
-def test_every_fault_happens_in_the_run_that_is_part_of_the_tests() -> None:
-    planned = plan(SEED, SECONDS, SIDECARS)
+@pytest.mark.parametrize("run", RUNS.values(), ids=RUNS.keys())
+def test_every_fault_happens_in_a_run_that_is_part_of_the_tests(run: Setting) -> None:
+    planned = plan(run.seed, run.seconds, run.sidecars)
     assert {each.fault for each in planned} == set(Fault)
 
 
@@ -26,3 +30,10 @@ def test_clocks_are_minutes_off_and_stepped() -> None:
     assert steps[0][0] == 0
     assert max(abs(off) for _, off in steps) > 120
     assert steps != skews(7, 300, 2)
+
+
+def test_what_is_spared_never_happens_and_the_rest_the_more_often() -> None:
+    planned = plan(7, 60, 4, ON_LINK | ON_STORE)
+    kinds = [each.fault for each in planned]
+    assert set(kinds) == set(Fault) - ON_LINK - ON_STORE
+    assert min(kinds.count(fault) for fault in set(kinds)) > 5
