@@ -125,12 +125,20 @@ class MySQL(Dialect):
 
 
 class _Connection(aiomysql.Connection):  # type: ignore[misc] # it ships no types
-    """One that does not go on without TLS where it was asked for: the driver's own does."""
+    """One that insists on TLS where it was asked for, and closes whatever has happened to it."""
 
     async def _request_authentication(self) -> None:
         if self._ssl_context and not self.server_capabilities & CLIENT.SSL:
             raise OperationalError(_NO_TLS, "the server speaks no TLS")
         await super()._request_authentication()
+
+    async def ensure_closed(self) -> None:
+        """Close it, with a word to the server if that is there still."""
+        try:
+            await super().ensure_closed()
+        except RuntimeError:
+            # What uvloop says of a connection that is closed; the pool would log it as an error.
+            self.close()
 
 
 async def _connect(arguments: Mapping[str, Any], seconds: float) -> aiomysql.Connection:

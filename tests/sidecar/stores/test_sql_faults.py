@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Final, TypeAlias
 
 import pytest
+import uvloop
 from moorline_sidecar.domain.session import Session
 from moorline_sidecar.errors import (
     AlreadyExists,
@@ -114,6 +115,26 @@ async def test_a_commit_whose_answer_was_lost_may_have_been_applied(
         await call(linked)
 
     assert await store.load(KEYS) != before
+
+
+@servers
+def test_a_connection_that_broke_is_put_away_without_a_word(
+    case: SqlCase, request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
+) -> None:
+    uri = uri_of(case, request)
+
+    async def break_one() -> None:
+        async with raw(case, uri) as connection:
+            found = connection.sync_connection
+            assert found is not None
+            case.dialect.abort(found.connection.driver_connection)
+            await asyncio.sleep(0)
+            await connection.invalidate()
+
+    # As the sidecar runs: uvloop has an error of its own for what is closed.
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(break_one())
+    assert caplog.messages == []
 
 
 @servers
