@@ -7,7 +7,7 @@ from typing import Final
 from moorline_api import Staleness
 from msgspec import Struct, field
 
-from tests.faults.history import Call, Disturbance
+from tests.faults.history import Call, Disturbance, Kind
 
 SLACK_MS: Final = 5_000
 """What idle expiry may be late beyond a touch period."""
@@ -81,7 +81,9 @@ class Terms(Struct):
 
     def age_max(self, call: Call) -> int | None:
         """How old a copy may be from which a call was answered; None for any age."""
-        if call.is_unsaved or (call.is_degraded and call.source == "hit"):
+        # With `Buffer` a copy also knows that a repeated change was made, and nothing is kept.
+        is_of_copy = call.source == "hit" or call.kind is Kind.INCREMENT
+        if call.is_unsaved or (call.is_degraded and is_of_copy):
             return None
         if call.source != "hit":
             return 0

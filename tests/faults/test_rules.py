@@ -351,6 +351,14 @@ KEPT: dict[str, tuple[Terms, Story]] = {
             hit(9_000, 1, is_degraded=True),
         ),
     ),
+    "a change that is repeated in an outage, to who does not know of the end": (
+        TERMS,
+        story(
+            increment(50, 204, "a", version=2, worker="node2"),
+            logout(100, worker="node2"),
+            increment(5_000, 204, "a", version=2, is_degraded=True, source="bypass"),
+        ),
+    ),
     "a logout kept in an outage, before anybody else knows": (
         TERMS,
         story(logout(100, is_unsaved=True), change(200, 2, "a", worker="node2")),
