@@ -130,8 +130,7 @@ class Database:
 
     def _signal(self, number: signal.Signals) -> None:
         assert self._process is not None  # noqa: S101 - it runs
-        self._process.send_signal(number)
-        # Once it is stopped, it starts no other ones.
+        self._process.send_signal(number)  # Once it is stopped, it starts no other ones.
         for pid in _children(self._process.pid):
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
