@@ -164,6 +164,13 @@ def is_urgent(times: Times, period_ms: int) -> bool:
     return times.stored_expiry - times.own_accessed < _written_within(period_ms)
 
 
+def may_wait(times: Times, now: int, period_ms: int) -> bool:
+    """Whether an access at `now` is surely not going to be urgent; nothing has been moved yet."""
+    if period_ms == 0 or times.own_accessed > now:
+        return False
+    return times.stored_expiry is None or times.stored_expiry - now >= _written_within(period_ms)
+
+
 def _written_within(period_ms: int) -> int:
     """For so long an access may stay unwritten: until its bulk write begins, and ends."""
     return period_ms + max(period_ms, SLACK_OVER_TOUCH_PERIOD_MS)

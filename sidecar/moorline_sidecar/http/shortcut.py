@@ -60,7 +60,7 @@ class Shortcut:
         self, sessions: Sessions, gate: Gate, default_context: str, limits: Limits
     ) -> None:
         self._key_of = sessions.key_of
-        hitting = Hitting(sessions.core)
+        hitting = Hitting(sessions.core, sessions.touching)
         self._hit = hitting.hit
         self._trusts = hitting.trusts
         self._l1 = sessions.core.l1

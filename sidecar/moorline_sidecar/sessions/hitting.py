@@ -11,8 +11,9 @@ from moorline_api import Eviction, Staleness
 from moorline_sidecar.cache.entry import Entry
 from moorline_sidecar.cache.l1 import FREQUENCY_MAX
 from moorline_sidecar.domain.ids import Hint
-from moorline_sidecar.domain.policies import Policy
+from moorline_sidecar.domain.policies import Policy, may_wait, touch_period
 from moorline_sidecar.sessions.core import Core
+from moorline_sidecar.sessions.touching import Touching
 
 
 class Hitting:
@@ -22,8 +23,9 @@ class Hitting:
     has said holds until the entry loses its names.
     """
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, touching: Touching) -> None:
         self._core = core
+        self._access_at = touching.access_at
         self._clock = core.clock
         self._nanoseconds = core.clock.nanoseconds
         self._coverage = core.coverage
@@ -47,7 +49,7 @@ class Hitting:
     def hit(self, entry: Entry) -> bool:
         """Count an access to the live session of a trusted entry, or nothing.
 
-        Its times wait to be written already, and it is going to expire if nothing happens.
+        It is going to expire if nothing happens. Nearly always its times wait to be written.
         """
         monotonic = self._nanoseconds() // 1_000_000
         if monotonic != self._monotonic:
@@ -56,15 +58,17 @@ class Hitting:
         coverage = self._coverage
         times = entry.times
         if (
-            now >= times.calm_until
-            or monotonic >= coverage.until
+            monotonic >= coverage.until
             or coverage.since != self._since
             or self._core.policy is not self._policy
             or self._availability.is_down
         ):
             self._follow()
             return False
-        if now > times.own_accessed:
+        if now >= times.calm_until:
+            if not self._is_counted(entry, now):
+                return False
+        elif now > times.own_accessed:
             times.own_last_accessed = times.own_accessed
             times.own_accessed = now
             if times.max_idle_ms != self._max_idle_ms:
@@ -75,6 +79,18 @@ class Hitting:
         if entry.frequency < FREQUENCY_MAX:
             entry.frequency += 1
         self._counters.hits += 1
+        return True
+
+    def _is_counted(self, entry: Entry, now: int) -> bool:
+        """Count the first access of a touch period, if it may wait and the session surely lives."""
+        times, policy = entry.times, self._core.policy
+        if times.own_expiry is None or times.own_expiry <= now:
+            return False
+        if times.deadline is not None and times.deadline <= now:
+            return False
+        if not may_wait(times, now, touch_period(policy, times.max_idle_ms)):
+            return False
+        self._access_at(entry, now, self._monotonic)
         return True
 
     def _tick(self, monotonic: int) -> None:

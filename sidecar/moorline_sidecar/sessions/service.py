@@ -62,7 +62,7 @@ class Sessions:
         self._lanes = lanes
         self._finding = Finding(core)
         self._ending = Ending(core, self._finding)
-        self._touching = Touching(core)
+        self.touching = Touching(core)
         self._writing = Writing(core, lanes, self._finding, self._ending)
         self._deferring = Deferring(core, self._writing)
         self._buffering = Buffering(core, lanes, self._finding, self._ending, self._deferring)
@@ -78,7 +78,7 @@ class Sessions:
             core,
             lanes,
             self._ending,
-            self._touching,
+            self.touching,
             self._deferring,
             self.housekeeping,
             self._replaying,
@@ -115,7 +115,7 @@ class Sessions:
         ):
             return self._read(key, hint, is_access=is_access)
         self.core.counters.hits += 1
-        if is_access and self._touching.access(entry):
+        if is_access and self.touching.access(entry):
             return self._touched(entry, Source.HIT)
         return Served(entry, Source.HIT)
 
@@ -131,11 +131,11 @@ class Sessions:
         if isinstance(entry.record, Tombstone):
             return await self._in_grace(entry.record)
         if is_access:
-            return await self._touched(entry, source, is_urgent=self._touching.access(entry))
+            return await self._touched(entry, source, is_urgent=self.touching.access(entry))
         return Served(entry, source)
 
     async def _touched(self, entry: Entry, source: Source, *, is_urgent: bool = True) -> Served:
-        if is_urgent and not await self._touching.write_now(entry):
+        if is_urgent and not await self.touching.write_now(entry):
             return await self._read(entry.key, None, is_access=False)
         await self._evict_after_request(entry)
         return alive(Served(entry, source))
@@ -332,8 +332,8 @@ class Sessions:
 
     async def _count_access(self, entry: Entry) -> None:
         """What changes nothing is an access all the same."""
-        if isinstance(entry.record, Session) and self._touching.access(entry):
-            await self._touching.write_now(entry)
+        if isinstance(entry.record, Session) and self.touching.access(entry):
+            await self.touching.write_now(entry)
 
     # Ending
 

@@ -6,6 +6,7 @@ from moorline_sidecar.domain.policies import (
     expiry_of,
     is_expired,
     is_urgent,
+    may_wait,
     touch_period,
 )
 from msgspec import structs
@@ -56,6 +57,21 @@ def test_until_then_an_access_is_neither_urgent_nor_too_late_nor_cut_short(  # n
     assert not is_expired(policy, times, hint, later)
     assert not is_urgent(accessed, period)
     assert accessed.own_expiry == expiry_of(later, max_idle_ms, deadline)
+
+
+@given(
+    stored_expiry=later_moments | st.none(),
+    max_idle_ms=st.integers(1, IDLE),
+    period_ms=st.integers(0, IDLE),
+    now=later_moments,
+)
+def test_an_access_that_may_wait_is_not_urgent(
+    stored_expiry: int | None, max_idle_ms: int, period_ms: int, now: int
+) -> None:
+    times = some_times(stored_expiry=stored_expiry, max_idle_ms=max_idle_ms)
+    accessed = structs.replace(times, own_accessed=now, own_expiry=now + max_idle_ms)
+
+    assert not (may_wait(times, now, period_ms) and is_urgent(accessed, period_ms))
 
 
 def test_a_session_that_never_expires_is_never_calm() -> None:

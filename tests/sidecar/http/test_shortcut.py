@@ -202,6 +202,34 @@ async def test_two_clients_and_two_contexts_take_turns() -> None:
         assert [each.count(b'"context":"%b"' % name) for name in (b"/", b"/shop")] == [2, 1]
 
 
+async def test_the_first_access_of_a_touch_period_is_answered_at_once() -> None:
+    twin = await warmed()
+    entry = twin.entry(ADA)
+    assert entry is not None
+    await twin.sessions.touching.flush()
+    assert not twin.sessions.core.unwritten
+
+    twin.clock.advance(5)
+    await twin.say(get(ADA, HINT))
+
+    assert twin.quick_answers == 2
+    assert entry.times.own_accessed == twin.clock.now()
+    assert twin.sessions.core.unwritten == {entry.key: entry.times}
+
+
+async def test_an_access_that_must_not_wait_is_written_before_it_is_answered() -> None:
+    twin = await warmed(structs.replace(POLICY, max_idle_ms=60_000))
+    entry = twin.entry(ADA)
+    assert entry is not None
+
+    twin.clock.advance(50_000)
+    twin.vouch()
+    await twin.say(get(ADA, HINT))
+
+    assert twin.quick_answers == 1
+    assert entry.times.stored_accessed == twin.clock.now()
+
+
 async def test_an_outage_is_told_of() -> None:
     twin = await warmed()
 

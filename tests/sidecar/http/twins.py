@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict
 from typing import Final
 
 from moorline_sidecar.cache.entry import Entry
@@ -20,6 +19,7 @@ from moorline_sidecar.http.roster import Roster
 from moorline_sidecar.sessions.clock import ManualClock
 from moorline_sidecar.sessions.service import Sessions
 from moorline_sidecar.stores.memory import MemoryStore
+from msgspec import structs
 
 from tests.sidecar.http.raw_client import DEADLINE_S
 
@@ -123,7 +123,9 @@ class Twin:
     def state(self) -> object:
         """All that a request may have moved, apart from the answers."""
         l1 = self.sessions.core.l1
-        entries = {entry.key: (asdict(entry.times), entry.used_at, entry.frequency) for entry in l1}
+        entries = {
+            entry.key: (structs.asdict(entry.times), entry.used_at, entry.frequency) for entry in l1
+        }
         for times, *_ in entries.values():
             del times["calm_until"]
         return entries, self.sessions.core.counters, self.traffic, set(self.sessions.core.unwritten)

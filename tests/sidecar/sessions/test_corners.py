@@ -118,7 +118,7 @@ async def test_reads_in_an_outage_leave_one_time_to_write_each() -> None:
         for _ in range(500):
             two.clock.skip(1)
             await a.get(session_id, Hint(1, "a"))
-        assert sum(map(len, a._touching._due.values())) <= 2  # noqa: SLF001 nothing shows how long it is
+        assert sum(map(len, a.touching._due.values())) <= 2  # noqa: SLF001 nothing shows how long it is
         a.link.is_cut = False
         await asyncio.sleep(2)
         assert (await two.session(session_id)).accessed == a.core.l1.peek(
