@@ -22,11 +22,23 @@ TICK_SECONDS: Final = 0.25
 TICK_MS: Final = 250
 """What becomes due within one is written at once, when the first of it is due."""
 
-BATCH_MAX: Final = 500
-"""Times in one bulk write: a tenth of a second on a slow store."""
+ROUND_TICKS: Final = 4
+"""Times of long touch periods become due once in so many ticks, all at once: the two calls of a
+batch, and what they stir up in the store, cost a hundred times what one more time in it does."""
+
+LONG_PERIOD_MS: Final = 50_000
+"""A round is a fiftieth of it."""
+
+BATCH_MAX: Final = 128
+"""Times in one bulk write: making it takes a few milliseconds, in which nobody is served."""
 
 BATCH_MIN: Final = 8
-"""What a batch that takes too long is halved to at last; it doubles again with each success."""
+"""What a batch that takes too long is halved to at last."""
+
+BATCH_MS: Final = 250
+"""A batch that takes less is followed by one of twice as many, up to the most; one that takes twice
+as long, by one of half as many: a store that is slow shall not be given more than it can do in
+the time that a call has."""
 
 log = structlog.get_logger(__name__)
 
@@ -101,6 +113,7 @@ class Touching:
         waiting = self._take(due_only=due_only)
         while waiting:
             batch, waiting = waiting[: self._batch_max], waiting[self._batch_max :]
+            began = self._core.clock.monotonic()
             try:
                 await self._flush(batch, directly=directly, is_background=True)
             except BaseException:
@@ -108,7 +121,14 @@ class Touching:
                 for key, times in waiting:
                     self._queue(key, times, 0)
                 raise
+            self._pace(len(batch), self._core.clock.monotonic() - began)
+
+    def _pace(self, size: int, took_ms: int) -> None:
+        """Choose how many times the next batch has, by how long one of this size took."""
+        if took_ms < BATCH_MS:
             self._batch_max = min(BATCH_MAX, 2 * self._batch_max)
+        elif took_ms > 2 * BATCH_MS:
+            self._batch_max = max(BATCH_MIN, size // 2)
 
     def _queue(self, key: str, times: Times, in_ms: int) -> None:
         if self._core.unwritten.get(key, times) is not times:
@@ -117,6 +137,8 @@ class Touching:
         times.is_queued = True
         self._core.unwritten[key] = times
         tick = (self._core.clock.monotonic() + in_ms) // TICK_MS
+        if in_ms and touch_period(self._core.policy, times.max_idle_ms) >= LONG_PERIOD_MS:
+            tick += -tick % ROUND_TICKS
         keys = self._due.get(tick)
         if keys is None:
             self._due[tick] = [key]

@@ -15,8 +15,8 @@ from typing import Any, Final, TypeVar
 import pymongo
 from bson import encode as bson_encode
 from bson.codec_options import CodecOptions, DatetimeConversion
-from pymongo import ASCENDING, UpdateOne
-from pymongo.errors import BulkWriteError, DocumentTooLarge, WriteConcernError, WriteError
+from pymongo import ASCENDING
+from pymongo.errors import DocumentTooLarge, WriteError
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
@@ -39,7 +39,7 @@ from moorline_sidecar.stores.base import (
 )
 from moorline_sidecar.stores.diagnosis import READY, Diagnosis
 from moorline_sidecar.stores.mongodb_client import Client, Connection
-from moorline_sidecar.stores.mongodb_commands import Collection, find_by_keys
+from moorline_sidecar.stores.mongodb_commands import Collection, find_by_keys, update_many
 from moorline_sidecar.stores.mongodb_diagnosis import diagnose
 from moorline_sidecar.stores.mongodb_documents import (
     COPY_FIELDS,
@@ -129,18 +129,9 @@ class MongoStore(SessionStore):
         return await self._run(lambda sessions: self._writer.write(sessions, writes), writes=True)
 
     async def touch(self, touches: Sequence[Touch]) -> None:
-        models = [UpdateOne(*touch_operation(touch)) for touch in touches]
-
-        async def touch_all(sessions: Collection) -> None:
-            try:
-                await sessions.bulk_write(models, ordered=False)
-            except BulkWriteError as error:
-                # What the server refused for a reason of its own is left alone.
-                if error.details["writeConcernErrors"]:
-                    raise WriteConcernError("the write concern was not met") from error
-
-        if models:
-            await self._run(touch_all, writes=True)
+        updates = [touch_operation(touch) for touch in touches]
+        if updates:
+            await self._run(lambda sessions: update_many(sessions, updates), writes=True)
 
     async def settle(self, key: str, origin: str) -> bool:
         async def settle(sessions: Collection) -> bool:

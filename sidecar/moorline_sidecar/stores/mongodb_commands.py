@@ -49,19 +49,41 @@ async def update_one(
         WriteError: the server refused it.
         PyMongoError: it may have been applied.
     """
-    reply = await collection.database.command(
+    reply = await _update(collection, [(found, update)])
+    for error in reply.get("writeErrors", ()):
+        raise WriteError(str(error.get("errmsg")), error.get("code"), error)
+    _check_concern(reply)
+    return bool(reply["n"])
+
+
+async def update_many(
+    collection: Collection, updates: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]
+) -> None:
+    """Update the one document that each filter means, in one message; left out is what is refused.
+
+    Raises:
+        PyMongoError: some may have been applied.
+    """
+    _check_concern(await _update(collection, updates))
+
+
+async def _update(
+    collection: Collection, updates: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]
+) -> Mapping[str, Any]:
+    return await collection.database.command(
         {
             "update": collection.name,
-            "updates": [{"q": found, "u": update}],
+            "updates": [{"q": found, "u": update} for found, update in updates],
+            "ordered": False,
             "writeConcern": collection.write_concern.document,
         }
     )
-    for error in reply.get("writeErrors", ()):
-        raise WriteError(str(error.get("errmsg")), error.get("code"), error)
+
+
+def _check_concern(reply: Mapping[str, Any]) -> None:
     error = reply.get("writeConcernError")
     if error is not None:
         raise WriteConcernError(str(error.get("errmsg")), error.get("code"), error)
-    return bool(reply["n"])
 
 
 def _find(

@@ -234,3 +234,15 @@ async def test_a_life_span_changed_elsewhere_reaches_the_times_that_wait() -> No
         session = await two.session(session_id)
         assert session.max_idle_ms == MINUTE
         assert session.expiry == T0 + 5 * SECOND + MINUTE
+
+
+async def test_times_of_long_periods_are_written_in_rounds_of_a_second() -> None:
+    async with cluster(touch_period_ms=MINUTE) as two:
+        a, _ = two.workers
+        for _ in range(100):
+            session_id = await a.new()
+            await asyncio.sleep(0.1)
+            await a.get(session_id)
+        await asyncio.sleep(61)
+        assert len(a.link.touched) == 100
+        assert a.link.calls["touch"] <= 12
