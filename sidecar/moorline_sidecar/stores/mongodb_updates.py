@@ -28,6 +28,10 @@ CONTENT_FIELDS: Final = (
 )
 """What a session has and a tombstone does not, unless it is in its grace."""
 
+IS_TRUE: Final = {"$all": [True]}
+"""Equal to it, as all of one value is. A server that plans by comparing conditions with its
+indexes, one after the other, has nothing to compare here: the key decides, and this comes after."""
+
 END_OF_GRACE: Final = {"$unset": dict.fromkeys((*CONTENT_FIELDS, "graceUntil"), "")}
 
 
@@ -68,18 +72,18 @@ def _change(change: Change) -> Operation:
         else:
             unsets[path] = ""
     update = {"$set": sets, "$max": highest, "$unset": unsets}
-    guards = {"_id": change.key, "valid": True, **_equal("version", Int64(before.version))}
+    guards = {"_id": change.key, "valid": IS_TRUE, **_equal("version", Int64(before.version))}
     if before.write_id:
-        guards["writeId"] = before.write_id
+        guards |= _equal("writeId", before.write_id)
     return guards, update
 
 
 def _end(end: End) -> Operation:
-    guards: dict[str, Any] = {"_id": end.key, "valid": True}
+    guards: dict[str, Any] = {"_id": end.key, "valid": IS_TRUE}
     if end.version is not None:
         guards |= _equal("version", Int64(end.version))
     if end.content_id:
-        guards["writeId"] = end.content_id
+        guards |= _equal("writeId", end.content_id)
     if end.access is not None:
         guards |= _equal("accessed", date(end.access.accessed))
         guards |= {"expiry": date(end.access.expiry)}
@@ -102,7 +106,7 @@ def _end(end: End) -> Operation:
 
 
 def touch_operation(touch: Touch) -> Operation:
-    guards = {"_id": touch.key, "valid": True, "accessed": {"$lte": date(touch.accessed)}}
+    guards = {"_id": touch.key, "valid": IS_TRUE, "accessed": {"$lte": date(touch.accessed)}}
     sets = {
         "accessed": date(touch.accessed),
         "lastAccessed": date(touch.last_accessed),
@@ -134,6 +138,6 @@ def _set_or_unset(
 
 
 def _equal(field: str, value: Any) -> dict[str, Any]:  # noqa: ANN401 whatever BSON holds
-    """A condition that a document without the field meets with what it then reads as."""
+    """Equality, as `IS_TRUE` has it; without the field a document has what it then reads as."""
     is_default = value == "" or (isinstance(value, int) and value == 0)
-    return {field: {"$in": [value, None]} if is_default else value}
+    return {field: {"$in": [value, None]} if is_default else {"$all": [value]}}
