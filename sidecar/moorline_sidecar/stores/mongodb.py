@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any, Final, TypeVar
 
 import pymongo
 from bson import encode as bson_encode
 from bson.codec_options import CodecOptions, DatetimeConversion
 from pymongo import ASCENDING
-from pymongo.errors import DocumentTooLarge, WriteError
+from pymongo.errors import DocumentTooLarge, PyMongoError, WriteError
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
@@ -56,11 +56,13 @@ from moorline_sidecar.stores.mongodb_documents import (
 )
 from moorline_sidecar.stores.mongodb_errors import TOO_LARGE_CODES, translated
 from moorline_sidecar.stores.mongodb_indexes import make_indexes
+from moorline_sidecar.stores.mongodb_lines import Lines
+from moorline_sidecar.stores.mongodb_on_lines import find_on, write_on
 from moorline_sidecar.stores.mongodb_purging import Purger, purge_some
 from moorline_sidecar.stores.mongodb_registry import MongoRegistry
 from moorline_sidecar.stores.mongodb_stream import change_stream
 from moorline_sidecar.stores.mongodb_updates import END_OF_GRACE, purge_filter, touch_operation
-from moorline_sidecar.stores.mongodb_writes import Writer
+from moorline_sidecar.stores.mongodb_writes import Known, Writer
 from moorline_sidecar.stores.registry import Registry
 
 Result = TypeVar("Result")
@@ -98,6 +100,7 @@ class MongoStore(SessionStore):
         self._write_concern = WriteConcern(w=write_concern, j=True)
         self._writer = writer or Writer()
         self._purger = Purger()
+        self._lines = Lines()
         self._opened: tuple[Client, Collection] | None = None
 
     async def load(self, keys: Sequence[str]) -> dict[str, Record]:
@@ -126,7 +129,20 @@ class MongoStore(SessionStore):
     async def write(self, writes: Sequence[Write]) -> list[Outcome]:
         if not writes:
             return []
-        return await self._run(lambda sessions: self._writer.write(sessions, writes), writes=True)
+        known: Known | None = None
+        line = await self._lines.take(self._connection.client)
+        if line is not None:
+            sessions = self._sessions(line.client)
+            try:
+                known = await write_on(self._lines, line, self._writer, sessions, writes)
+            except StoreUnavailable:
+                if not await self._connection.refresh(line.client):
+                    raise
+        if known is not None and len(known) == len(writes):
+            return [known[index] for index in range(len(writes))]
+        return await self._run(
+            lambda sessions: self._writer.write(sessions, writes, known), writes=True, adds=True
+        )
 
     async def touch(self, touches: Sequence[Touch]) -> None:
         updates = [touch_operation(touch) for touch in touches]
@@ -220,6 +236,7 @@ class MongoStore(SessionStore):
         return f"MongoDB {reply.get('version', 'of unknown version')}"
 
     async def close(self) -> None:
+        await self._lines.close()
         await self._connection.close()
 
     async def check(self) -> Diagnosis:
@@ -238,7 +255,13 @@ class MongoStore(SessionStore):
     ) -> list[dict[str, Any]]:
         if not keys:
             return []
-        return await self._run(lambda sessions: find_by_keys(sessions, keys, fields))
+        line = await self._lines.take(self._connection.client)
+        if line is not None:
+            sessions = self._sessions(line.client)
+            documents = await find_on(self._lines, line, sessions, keys, fields)
+            if documents is not None:
+                return documents
+        return await self._run(lambda sessions: find_by_keys(sessions, keys, fields), adds=True)
 
     async def _find(
         self,
@@ -265,9 +288,13 @@ class MongoStore(SessionStore):
         operation: Callable[[Collection], Awaitable[Result]],
         *,
         writes: bool = False,
+        adds: bool = False,
         seconds: float = CALL_SECONDS,
     ) -> Result:
-        """What `operation` returns, tried again if it was not applied and the URI has changed."""
+        """What `operation` returns, tried again if it was not applied and the URI has changed.
+
+        `adds`: calls like this one go by lines where there are any.
+        """
         clock = asyncio.get_running_loop().time
         deadline = clock() + seconds
         with pymongo.timeout(seconds):
@@ -277,10 +304,19 @@ class MongoStore(SessionStore):
                     async with self._connection.use() as client:
                         with translated(writes=writes):
                             async with asyncio.timeout_at(deadline + OVERTIME_SECONDS):
-                                return await operation(self._sessions(client))
+                                result = await operation(self._sessions(client))
+                        if adds:
+                            await self._add_line(client, deadline)
+                        return result
                 except StoreUnavailable:
                     if not await self._connection.refresh(client) or clock() >= deadline:
                         raise
+
+    async def _add_line(self, client: Client, deadline: float) -> None:
+        """One more for the next of these calls; without it they are the driver's."""
+        with suppress(PyMongoError, TimeoutError):
+            async with asyncio.timeout_at(deadline):
+                await self._lines.add(client)
 
     def _sessions(self, client: Client) -> Collection:
         if self._opened is None or self._opened[0] is not client:

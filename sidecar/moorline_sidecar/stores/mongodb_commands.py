@@ -5,13 +5,16 @@ The driver's cursors and results are made for more, and cost more than a small c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import AutoReconnect, WriteConcernError, WriteError
 
 Collection: TypeAlias = AsyncCollection[dict[str, Any]]
+
+Update: TypeAlias = tuple[Mapping[str, Any], Mapping[str, Any]]
+"""Which document is meant, and what it is to become."""
 
 
 async def find_by_keys(
@@ -23,21 +26,26 @@ async def find_by_keys(
         PyMongoError: there was no answer, also not when asked again.
     """
     try:
-        cursor = (
-            await collection.database.command(
-                _find(collection, keys, fields), codec_options=collection.codec_options
-            )
-        )["cursor"]
+        reply = await collection.database.command(
+            find_command(collection, keys, fields), codec_options=collection.codec_options
+        )
     except AutoReconnect:
         # The driver knows how long a question may be repeated.
-        cursor = None
-    if cursor is None or cursor["id"]:
-        # Or they do not fit into one reply.
-        most = len(keys)
-        found = collection.find(_among(keys), fields, limit=most, batch_size=most)
-        return await found.to_list()
+        pass
+    else:
+        documents = found_by(reply)
+        if documents is not None:
+            return documents
+    most = len(keys)
+    found = collection.find(_among(keys), fields, limit=most, batch_size=most)
+    return await found.to_list()
+
+
+def found_by(reply: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+    """All documents that a reply holds; None: they do not fit into one."""
+    cursor = reply["cursor"]
     documents: list[dict[str, Any]] = cursor["firstBatch"]
-    return documents
+    return None if cursor["id"] else documents
 
 
 async def update_one(
@@ -49,44 +57,39 @@ async def update_one(
         WriteError: the server refused it.
         PyMongoError: it may have been applied.
     """
-    reply = await _update(collection, [(found, update)])
-    for error in reply.get("writeErrors", ()):
-        raise WriteError(str(error.get("errmsg")), error.get("code"), error)
-    _check_concern(reply)
-    return bool(reply["n"])
+    command = update_command(collection, [(found, update)])
+    return matched_by(await collection.database.command(command))
 
 
-async def update_many(
-    collection: Collection, updates: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]
-) -> None:
+async def update_many(collection: Collection, updates: Sequence[Update]) -> None:
     """Update the one document that each filter means, in one message; left out is what is refused.
 
     Raises:
         PyMongoError: some may have been applied.
     """
-    _check_concern(await _update(collection, updates))
+    check_concern(await collection.database.command(update_command(collection, updates)))
 
 
-async def _update(
-    collection: Collection, updates: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]
-) -> Mapping[str, Any]:
-    return await collection.database.command(
-        {
-            "update": collection.name,
-            "updates": [{"q": found, "u": update} for found, update in updates],
-            "ordered": False,
-            "writeConcern": collection.write_concern.document,
-        }
-    )
+def matched_by(reply: Mapping[str, Any]) -> bool:
+    """Whether an update of one document matched it.
+
+    Raises:
+        WriteError, WriteConcernError: as `update_one`.
+    """
+    for error in reply.get("writeErrors", ()):
+        raise WriteError(str(error.get("errmsg")), error.get("code"), error)
+    check_concern(reply)
+    return bool(reply["n"])
 
 
-def _check_concern(reply: Mapping[str, Any]) -> None:
+def check_concern(reply: Mapping[str, Any]) -> None:
+    """Raise WriteConcernError if what was written may be lost."""
     error = reply.get("writeConcernError")
     if error is not None:
         raise WriteConcernError(str(error.get("errmsg")), error.get("code"), error)
 
 
-def _find(
+def find_command(
     collection: Collection, keys: Sequence[str], fields: Sequence[str] | None
 ) -> dict[str, Any]:
     command: dict[str, Any] = {
@@ -99,6 +102,30 @@ def _find(
     if fields is not None:
         command["projection"] = dict.fromkeys(fields, 1)
     return command
+
+
+def update_command(collection: Collection, updates: Sequence[Update]) -> dict[str, Any]:
+    return {
+        "update": collection.name,
+        "updates": [{"q": found, "u": update} for found, update in updates],
+        "ordered": False,
+        "writeConcern": collection.write_concern.document,
+    }
+
+
+def bulk_command(collection: Collection, operations: Iterable[Update]) -> dict[str, Any]:
+    """For the database `admin`: each of the updates on its own, all told of."""
+    return {
+        "bulkWrite": 1,
+        "ops": [
+            {"update": 0, "filter": found, "updateMods": update, "multi": False}
+            for found, update in operations
+        ],
+        "nsInfo": [{"ns": collection.full_name}],
+        "ordered": False,
+        "errorsOnly": False,
+        "writeConcern": collection.write_concern.document,
+    }
 
 
 def _among(keys: Sequence[str]) -> dict[str, Any]:

@@ -62,8 +62,18 @@ async def receive(
         TimeoutError, OSError, _OperationCancelled: there is none, and the connection is closed.
         ProtocolError: it is no such reply.
     """
+    return await receive_by(conn, request_id, _deadline(conn.conn.get_conn), max_message_size)
+
+
+async def receive_by(
+    conn: AsyncConnection,
+    request_id: int | None,
+    deadline: float | None,
+    max_message_size: int = MAX_MESSAGE_SIZE,
+) -> _OpMsg:
+    """As `receive`, until `deadline` by the monotonic clock."""
     protocol = conn.conn.get_conn
-    watch = _Watch(conn, protocol, _deadline(protocol))
+    watch = _Watch(conn, protocol, deadline)
     try:
         data, kind = await protocol.read(request_id, max_message_size)
     finally:

@@ -20,7 +20,14 @@ from pymongo.results import ClientBulkWriteResult
 
 from moorline_sidecar.errors import OutcomeUnknown
 from moorline_sidecar.stores.base import Outcome, Write
-from moorline_sidecar.stores.mongodb_commands import Collection, update_one
+from moorline_sidecar.stores.mongodb_commands import (
+    Collection,
+    bulk_command,
+    check_concern,
+    matched_by,
+    update_command,
+    update_one,
+)
 from moorline_sidecar.stores.mongodb_errors import (
     COMMAND_NOT_FOUND,
     TOO_LARGE_CODES,
@@ -28,6 +35,7 @@ from moorline_sidecar.stores.mongodb_errors import (
     is_refused,
     readable,
 )
+from moorline_sidecar.stores.mongodb_lines import Line
 from moorline_sidecar.stores.mongodb_updates import operation_of
 
 Known: TypeAlias = dict[int, Outcome]
@@ -46,20 +54,50 @@ class Writer:
     def __init__(self, *, has_bulk: bool = True) -> None:
         self._has_bulk = has_bulk
 
-    async def write(self, collection: Collection, writes: Sequence[Write]) -> list[Outcome]:
-        """What became of each write, in order.
+    async def write(
+        self, collection: Collection, writes: Sequence[Write], known: Known | None = None
+    ) -> list[Outcome]:
+        """What became of each write, in order; `known`: that of the line on which they were sent.
 
         Raises:
             OutcomeUnknown: what became of one is not known.
             PyMongoError: the same, or nothing was applied.
         """
-        known = await self._known(collection, writes)
+        if known is None:
+            known = await self._known(collection, writes)
         missed = [write.key for index, write in enumerate(writes) if index not in known]
         found = await _look(collection, missed) if missed else {}
         return [
             known[index] if index in known else _outcome(write, found.get(write.key))
             for index, write in enumerate(writes)
         ]
+
+    async def write_on(
+        self, line: Line, collection: Collection, writes: Sequence[Write]
+    ) -> Known | None:
+        """The outcomes that a line's command tells; None: there is none for them.
+
+        Raises:
+            PyMongoError: the line has ended, or the write concern was not met.
+            TooLong: nothing was sent.
+        """
+        if len(writes) == 1:
+            command = update_command(collection, [operation_of(writes[0])])
+            reply = await line.ask(collection.database.name, command, collection.codec_options)
+            try:
+                return {0: Outcome.APPLIED} if matched_by(reply) else {}
+            except WriteError as error:
+                return {0: _failure(error.code)}
+        if not self._has_bulk or not line.has_bulk_write:
+            return None
+        command = bulk_command(collection, (operation_of(write) for write in writes))
+        reply = await line.ask("admin", command, collection.codec_options)
+        check_concern(reply)
+        return {
+            told["idx"]: outcome
+            for told in reply["cursor"]["firstBatch"]
+            if (outcome := _told(told)) is not None
+        }
 
     async def _known(self, collection: Collection, writes: Sequence[Write]) -> Known:
         if len(writes) == 1:
@@ -152,6 +190,13 @@ def _outcome(write: Write, found: Mapping[str, Any] | None) -> Outcome:
     if write.write_id and found.get("writeId") == write.write_id:
         return Outcome.APPLIED
     return Outcome.CONFLICT if found.get("valid") is True else Outcome.ENDED
+
+
+def _told(told: Mapping[str, Any]) -> Outcome | None:
+    """What one item of a bulk write's reply says; None: no document matched."""
+    if told["ok"] != 1:
+        return _failure(told.get("code"))
+    return Outcome.APPLIED if told["n"] else None
 
 
 def _failure(code: int | None) -> Outcome:
