@@ -35,9 +35,9 @@ reply. A question costs the store and this worker as much as a write, and a work
 the time would ask one for each of its writes."""
 
 PATIENCE_SECONDS: Final = 0.08
-"""The same, at most, after replies that told nothing and came at once all the same. Some servers
-send one for each access that is written anywhere, and each costs both sides a millisecond. A change
-is still seen within 50 ms in the mean."""
+"""The same, at most, after replies that came at once and were no news all the same: what this
+worker has done, or, of some servers, nothing, for each access that is written anywhere. Each costs
+both sides a millisecond. A change elsewhere is still seen within 50 ms in the mean."""
 
 MANY: Final = 50
 """Events in a reply that is followed by a question at once: more of them wait."""
@@ -115,14 +115,13 @@ class Watching:
             while self._is_wanted:
                 asked_at = core.clock.monotonic()
                 heard = await _received(stream, asked_at)
-                for seen in heard.seen:
-                    self._take(seen)
+                news = sum(self._take(seen) for seen in heard.seen)
                 self._token = heard.token
                 if heard.complete_until is not None:
                     self._note_life(heard.complete_until)
                 took = (core.clock.monotonic() - asked_at) / 1000
-                is_in_vain = not heard.seen and took < pause
-                if heard.seen:
+                is_in_vain = not news and took < pause
+                if news:
                     pause = GATHER_SECONDS
                 else:
                     pause = _within_bounds(2 * pause if is_in_vain else pause / 2)
@@ -136,7 +135,8 @@ class Watching:
             self._is_known_live, self._is_said = True, False
             log.info("the change stream is live")
 
-    def _take(self, seen: Seen) -> None:
+    def _take(self, seen: Seen) -> bool:
+        """Note an event; whether it was news."""
         core = self._core
         now = core.clock.monotonic()
         floor = BEYOND_ALL if seen.version is None else seen.version
@@ -145,14 +145,18 @@ class Watching:
         if seen.at is not None:
             core.counters.stream_lag_ms += max(0, core.clock.now() - seen.at)
         entry = core.l1.peek(seen.key)
-        if entry is None or not isinstance(entry.stored, Session):
-            return
+        if entry is None:
+            return True
+        if not isinstance(entry.stored, Session):
+            return False
+        is_news = not seen.is_valid or floor > entry.stored.version
         if not seen.is_valid:
             self._end(seen, entry.stored)
         elif seen.version is None and entry.is_evictable:
             core.forget(seen.key)
         else:
             entry.outdate(floor, now)
+        return is_news
 
     def _end(self, seen: Seen, session: Session) -> None:
         """Drop what the session held, and keep the end where it is known well enough.
