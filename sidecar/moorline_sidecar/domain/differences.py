@@ -42,7 +42,7 @@ def changed_attributes(before: Session, after: Session) -> Iterator[AttributeCha
 def added_contexts(before: Session, after: Session) -> Mapping[str, Mapping[str, Json]]:
     """The contexts that only `after` has, whole."""
     return {
-        context: attributes
-        for context, attributes in after.contexts.items()
+        context: after.contexts[context]
+        for context in after.contexts
         if context not in before.contexts
     }
