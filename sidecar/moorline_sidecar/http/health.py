@@ -8,15 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-import msgspec
-from aiohttp import web
 from msgspec import Struct
 
+from moorline_sidecar.http.messages import Request, Response
 from moorline_sidecar.http.problems import problem
-from moorline_sidecar.http.site import framed
+from moorline_sidecar.http.routes import Routes, json_answer
 
-METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
-_OK: Final = b'{"ok":true}'
+METRICS_TYPE: Final = b"Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"
 
 
 class Readiness(Struct):
@@ -30,35 +28,23 @@ class Readiness(Struct):
 
 def health_application(
     readiness: Readiness, worker: str, exposition: Callable[[], bytes | None]
-) -> web.Application:
+) -> Routes:
     """`GET /healthz`, `/readyz` and `/metrics`.
 
     `exposition` gives Prometheus text, None while there is none yet.
     """
 
-    async def healthz(_request: web.Request) -> web.Response:
-        return _json(200, _OK)
+    def healthz(_request: Request, _: str) -> Response:
+        return json_answer({"ok": True})
 
-    async def readyz(_request: web.Request) -> web.Response:
+    def readyz(_request: Request, _: str) -> Response:
         answer = {"ready": readiness.is_ready(), "reason": readiness.reason, "worker": worker}
-        return _json(200 if readiness.is_ready() else 503, msgspec.json.encode(answer))
+        return json_answer(answer, 200 if readiness.is_ready() else 503)
 
-    async def metrics(_request: web.Request) -> web.Response:
+    def metrics(_request: Request, _: str) -> Response:
         text = exposition()
         if text is None:
-            return framed(problem("overloaded", "The metrics are not there yet."))
-        return web.Response(body=text, headers={"Content-Type": METRICS_TYPE})
+            return problem("overloaded", "The metrics are not there yet.")
+        return Response(200, METRICS_TYPE, text)
 
-    application = web.Application()
-    application.router.add_get("/healthz", healthz)
-    application.router.add_get("/readyz", readyz)
-    application.router.add_get("/metrics", metrics)
-    return application
-
-
-def _json(status: int, body: bytes) -> web.Response:
-    return web.Response(
-        status=status,
-        body=body,
-        headers={"Content-Type": "application/json", "Cache-Control": "no-store"},
-    )
+    return Routes({"GET /healthz": healthz, "GET /readyz": readyz, "GET /metrics": metrics})

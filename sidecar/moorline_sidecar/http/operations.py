@@ -5,22 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
-import msgspec
-from aiohttp import web
-from aiohttp.typedefs import Middleware
 from msgspec import Struct
 
 from moorline_sidecar.errors import InvalidRequest
 from moorline_sidecar.http.gate import Gate
+from moorline_sidecar.http.messages import Request, Response
 from moorline_sidecar.http.problems import problem
-from moorline_sidecar.http.site import Handler, framed
+from moorline_sidecar.http.routes import Routes, json_answer, parameters
 from moorline_sidecar.purge import PurgeResult
 
 HANDLES: Final = 100
 HANDLES_MAX: Final = 1_000
 """In one answer."""
-
-_SCREENED: Final = ("Host", "Origin", "Sec-Fetch-Site", "Authorization")
 
 
 class Stats(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -106,89 +102,68 @@ class Operations(Protocol):
         """This process, then the others that are alive as far as the store tells."""
 
 
-def operations_application(operations: Operations, gate: Gate) -> web.Application:
+def operations_application(operations: Operations, gate: Gate) -> Routes:
     """Every route of the listener, behind the gate."""
-    routes = _Routes(operations)
-    application = web.Application(middlewares=[_gated(gate)])
-    router = application.router
-    router.add_get("/v1/stats", routes.stats)
-    router.add_post("/v1/stats/reset", routes.reset)
-    router.add_post("/v1/scavenge", routes.scavenge)
-    router.add_post("/v1/purge", routes.purge)
-    router.add_get("/v1/cache", routes.cache)
-    router.add_delete("/v1/cache/{handle}", routes.evict)
-    router.add_get("/v1/workers", routes.workers)
-    return application
+    answers = _Answers(operations)
+    return Routes(
+        {
+            "GET /v1/stats": answers.stats,
+            "POST /v1/stats/reset": answers.reset,
+            "POST /v1/scavenge": answers.scavenge,
+            "POST /v1/purge": answers.purge,
+            "GET /v1/cache": answers.cache,
+            "DELETE /v1/cache/*": answers.evict,
+            "GET /v1/workers": answers.workers,
+        },
+        gate,
+    )
 
 
-class _Routes:
+class _Answers:
     def __init__(self, operations: Operations) -> None:
         self._operations = operations
 
-    async def stats(self, request: web.Request) -> web.Response:
-        _query(request)
-        return _json(await self._operations.stats())
+    async def stats(self, request: Request, _: str) -> Response:
+        parameters(request)
+        return json_answer(await self._operations.stats())
 
-    async def reset(self, request: web.Request) -> web.Response:
-        _query(request)
+    async def reset(self, request: Request, _: str) -> Response:
+        parameters(request)
         self._operations.reset_stats()
-        return web.Response(status=204)
+        return Response(204)
 
-    async def scavenge(self, request: web.Request) -> web.Response:
-        scope = _query(request, "scope").get("scope", "all")
+    async def scavenge(self, request: Request, _: str) -> Response:
+        scope = parameters(request, "scope").get("scope", "all")
         if scope not in {"node", "all"}:
             raise InvalidRequest("malformed-request", "scope is node or all.")
-        return _json(await self._operations.scavenge(everywhere=scope == "all"))
+        return json_answer(await self._operations.scavenge(everywhere=scope == "all"))
 
-    async def purge(self, request: web.Request) -> web.Response:
-        query = _query(request, "full", "dryRun")
+    async def purge(self, request: Request, _: str) -> Response:
+        query = parameters(request, "full", "dryRun")
         result = await self._operations.purge(
             is_full=_flag(query, "full"), is_dry_run=_flag(query, "dryRun")
         )
         if result is None:
-            return framed(problem("overloaded", "A purge is under way; wait for its end."))
-        return _json(result)
+            return problem("overloaded", "A purge is under way; wait for its end.")
+        return json_answer(result)
 
-    async def cache(self, request: web.Request) -> web.Response:
-        query = _query(request, "after", "limit")
+    async def cache(self, request: Request, _: str) -> Response:
+        query = parameters(request, "after", "limit")
         limit = _limit(query)
         handles = list(await self._operations.cache_handles(query.get("after", ""), limit + 1))
         is_more = len(handles) > limit
         page = handles[:limit]
-        return _json({"handles": page, "next": page[-1] if is_more else None})
+        return json_answer({"handles": page, "next": page[-1] if is_more else None})
 
-    async def evict(self, request: web.Request) -> web.Response:
-        _query(request)
-        if await self._operations.evict(request.match_info["handle"]):
-            return web.Response(status=204)
-        return framed(problem("session-unknown", "No session in this cache has that handle."))
+    async def evict(self, request: Request, handle: str) -> Response:
+        parameters(request)
+        if await self._operations.evict(handle):
+            return Response(204)
+        return problem("session-unknown", "No session in this cache has that handle.")
 
-    async def workers(self, request: web.Request) -> web.Response:
-        _query(request)
-        return _json({"workers": await self._operations.workers()})
-
-
-def _gated(gate: Gate) -> Middleware:
-    @web.middleware
-    async def screen(request: web.Request, handler: Handler) -> web.StreamResponse:
-        headers = {
-            name.lower().encode(): ", ".join(values).encode("utf-8", "surrogateescape")
-            for name in _SCREENED
-            if (values := request.headers.getall(name, []))
-        }
-        refusal = gate.refusal(headers)
-        return await handler(request) if refusal is None else framed(refusal)
-
-    return screen
-
-
-def _query(request: web.Request, *known: str) -> Mapping[str, str]:
-    """The parameters; one that is unknown or given twice is refused rather than overlooked."""
-    for name in request.query:
-        if name not in known or len(request.query.getall(name)) > 1:
-            detail = f"{name!r} is no parameter of this route, or is given twice."
-            raise InvalidRequest("malformed-request", detail)
-    return request.query
+    async def workers(self, request: Request, _: str) -> Response:
+        parameters(request)
+        return json_answer({"workers": await self._operations.workers()})
 
 
 def _flag(query: Mapping[str, str], name: str) -> bool:
@@ -204,10 +179,3 @@ def _limit(query: Mapping[str, str]) -> int:
     if not 1 <= limit <= HANDLES_MAX:
         raise InvalidRequest("malformed-request", f"limit is a number from 1 to {HANDLES_MAX}.")
     return limit
-
-
-def _json(value: object) -> web.Response:
-    return web.Response(
-        body=msgspec.json.encode(value),
-        headers={"Content-Type": "application/json", "Cache-Control": "no-store"},
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -29,13 +30,14 @@ class DataPlane:
         limits: Limits | None = None,
         clock: Callable[[], float] = time.monotonic,
         quick: Quick = never,
+        roster: Roster | None = None,
     ) -> None:
         self.traffic = Traffic()
         self._application = application
         self._quick = quick
         self._limits = limits or Limits()
         self._clock = clock
-        self._roster = Roster()
+        self._roster = roster or Roster()
         self._servers: list[asyncio.Server] = []
         self._unix_socket: UnixSocket | None = None
         self._next_sweep: asyncio.TimerHandle | None = None
@@ -47,8 +49,15 @@ class DataPlane:
     async def __aexit__(self, *_: object) -> None:
         await self.close(grace_s=0)
 
-    async def start(self, tcp: Sequence[tuple[str, int]] = (), unix: Path | None = None) -> None:
+    async def start(
+        self,
+        tcp: Sequence[tuple[str, int]] = (),
+        unix: Path | None = None,
+        bound: Sequence[socket.socket] = (),
+    ) -> None:
         """Listen on each host and port, and at `unix`, which every user of the machine may use.
+
+        Sockets that are `bound` to an address are closed at the end.
 
         Raises:
             OSError: An address is taken, or cannot be had; nothing is left listening.
@@ -58,6 +67,9 @@ class DataPlane:
         try:
             for host, port in tcp:
                 server = await loop.create_server(self._connection, host, port, backlog=BACKLOG)
+                self._servers.append(server)
+            for sock in bound:
+                server = await loop.create_server(self._connection, sock=sock, backlog=BACKLOG)
                 self._servers.append(server)
             if unix is not None:
                 self._unix_socket = UnixSocket(unix)

@@ -40,7 +40,8 @@ class Roster:
     """
 
     def __init__(self) -> None:
-        self.serving: set[Guest] = set()
+        self.serving: dict[Guest, None] = {}
+        """The oldest first."""
         self.leaving: set[Guest] = set()
         """Answered for the last time; they are read from until the client closes."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -48,16 +49,16 @@ class Roster:
         self._is_empty.set()
 
     def enter(self, guest: Guest) -> None:
-        self.serving.add(guest)
+        self.serving[guest] = None
         self._is_empty.clear()
 
     def part(self, guest: Guest) -> None:
         """Move to those who leave."""
-        self.serving.discard(guest)
+        self.serving.pop(guest, None)
         self.leaving.add(guest)
 
     def gone(self, guest: Guest) -> None:
-        self.serving.discard(guest)
+        self.serving.pop(guest, None)
         self.leaving.discard(guest)
         self._note_if_empty()
 
