@@ -86,20 +86,22 @@ CODEC: Final[CodecOptions[dict[str, Any]]] = CodecOptions(
 class MongoStore(SessionStore):
     """The sessions of one collection."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 two of them are parts of it
         self,
         connection: Connection,
         database: str,
         collection: str,
         write_concern: int | str = "majority",
+        *,
         writer: Writer | None = None,
+        purger: Purger | None = None,
     ) -> None:
         self._connection = connection
         self._database = database
         self._collection = collection
         self._write_concern = WriteConcern(w=write_concern, j=True)
         self._writer = writer or Writer()
-        self._purger = Purger()
+        self._purger = purger or Purger()
         self._lines = Lines()
         self._opened: tuple[Client, Collection] | None = None
 

@@ -2,6 +2,7 @@
 
 To find keys and to delete those costs several times what the deletion does. A window of time bounds
 it as well: what is due goes newest first, a window at a time, each as wide as those before suggest.
+Where there are few records altogether, one call deletes all that is due.
 """
 
 from __future__ import annotations
@@ -67,9 +68,13 @@ class Window:
 
 
 class Purger:
-    """Deletes what a purge without a limit is to delete, a window a call."""
+    """Deletes what a purge without a limit is to delete, a window a call.
 
-    def __init__(self) -> None:
+    All that is due is one window where the collection has no more than `whole_max` records.
+    """
+
+    def __init__(self, whole_max: int = MANY) -> None:
+        self._whole_max = whole_max
         self._window = Window()
 
     async def purge(self, sessions: Collection, purge: Purge) -> int:
@@ -77,6 +82,11 @@ class Purger:
         if purge != self._window.purge:
             self._window = Window(purge)
         window, due, field = self._window, purge_filter(purge), _field(purge)
+        if not window.is_dense and await sessions.estimated_document_count() <= self._whole_max:
+            window.is_dense = True
+            deleted = (await sessions.delete_many(due)).deleted_count
+            window.is_dense = False
+            return deleted
         while True:
             if window.until is not None:
                 deleted = await _delete_window(sessions, due, field, window)

@@ -1,13 +1,16 @@
 """A purge without a limit goes back in time, and leaves nothing that is due."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 from moorline_sidecar.errors import OutcomeUnknown
 from moorline_sidecar.stores.base import Purge, PurgeKind
+from moorline_sidecar.stores.connection import FixedSource
 from moorline_sidecar.stores.mongodb import MongoStore
-from moorline_sidecar.stores.mongodb_purging import FIRST_MS, KEYS_MAX, WIDEST_MS
+from moorline_sidecar.stores.mongodb_client import Connection
+from moorline_sidecar.stores.mongodb_purging import FIRST_MS, KEYS_MAX, MANY, WIDEST_MS, Purger
 
+from tests.contract.backends import DATABASE
 from tests.contract.sessions import T0, an_end, inserted, written
 from tests.sidecar.stores.fail_points import FailPoints
 
@@ -21,6 +24,17 @@ AGES = {
     "with gaps": [1, 40 * WIDEST_MS, 400 * WIDEST_MS],
 }
 ages = pytest.mark.parametrize("ages", AGES.values(), ids=AGES.keys())
+
+
+@pytest.fixture(params=[0, MANY], ids=["by windows", "all at once"])
+async def store(
+    request: pytest.FixtureRequest, mongo_uri: str, mongo_collection: str
+) -> AsyncIterator[MongoStore]:
+    connection = Connection(FixedSource(mongo_uri))
+    store = MongoStore(connection, DATABASE, mongo_collection, purger=Purger(request.param))
+    await store.prepare()
+    yield store
+    await store.close()
 
 
 async def ended(store: MongoStore, ages: Sequence[int]) -> None:
