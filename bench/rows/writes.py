@@ -7,15 +7,17 @@ import random
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from moorline_sidecar.domain.ids import hashed_key
 from moorline_sidecar.stores.bson_codec import encode_key
+from moorline_sidecar.stores.mongodb_indexes import INDEXES
 from msgspec import Struct
+from pymongo import MongoClient
 
 from bench.comparing import OURS, rate_row
 from bench.load import by_hand, wrk
-from bench.population import members, store_all
+from bench.population import DATABASE, members, store_all
 from bench.reading import Known
 from bench.results import Row, at_least
 from bench.servers import WORKER
@@ -53,9 +55,17 @@ CASES: Final = (
 def measure(settings: Settings) -> Iterator[Row]:
     with warm_sidecar(settings, "writes", SESSIONS) as warm:
         population = members(SESSIONS, chance_of(settings, "writes"))
+        _make_indexes(warm.uri)
         store_all(warm.uri, BY_HAND_COLLECTION, population, WORKER)
         for case in CASES:
             yield _row(settings, warm, case)
+
+
+def _make_indexes(uri: str) -> None:
+    """Those that a cluster's collection has: a write keeps them, whoever makes it."""
+    client: MongoClient[dict[str, Any]] = MongoClient(uri)
+    with client:
+        client[DATABASE][BY_HAND_COLLECTION].create_indexes(list(INDEXES))
 
 
 def _row(settings: Settings, warm: Warm, case: Case) -> Row:
