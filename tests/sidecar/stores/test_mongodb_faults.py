@@ -56,7 +56,7 @@ READS: Final[dict[str, tuple[str, Call]]] = {
 }
 PURGES: Final[dict[str, tuple[str, Call]]] = {
     "what to purge": ("find", lambda store: store.purge(INVALID, 10)),
-    "where to purge": ("find", lambda store: store.purge(INVALID, 0)),
+    "whether to purge at once": ("count", lambda store: store.purge(INVALID, 0)),
     "purgeable": ("aggregate", lambda store: store.purgeable(INVALID, 0)),
 }
 writes = pytest.mark.parametrize(("command", "call"), WRITES.values(), ids=WRITES.keys())
