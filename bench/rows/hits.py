@@ -54,7 +54,7 @@ def _against_peers(settings: Settings, ours: Sidecar, known: Sequence[Known]) ->
         fill_redis(cached, known)
         requests = _requests(settings, cached, len(known))
         gets = partial(wrk, settings, connections=CONNECTIONS, seconds=settings.seconds)
-        hits, same = hit_shots(settings, known), _constant_shots(settings, known)
+        hits, same = hit_shots(settings, known), constant_shots(settings, known)
         contenders = {
             OURS: partial(gets, ours, hits),
             REDIS: partial(
@@ -75,7 +75,7 @@ def hit_shots(settings: Settings, known: Sequence[Known], name: str = "hits") ->
     return write_shots(settings.folder / f"{name}.tsv", shots)
 
 
-def _constant_shots(settings: Settings, known: Sequence[Known]) -> Path:
+def constant_shots(settings: Settings, known: Sequence[Known]) -> Path:
     """The same requests, to peers that answer all of them with the first session."""
     first = known[0]
     shots = (
