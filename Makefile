@@ -122,6 +122,7 @@ lock: $(READY) ## write requirements/*.lock anew; newer versions with ARGS=--upg
 	$(COMPILE) --output-file requirements/sidecar.lock requirements/sidecar.in
 	$(COMPILE) --output-file requirements/operator.lock requirements/operator.in
 	$(COMPILE) --output-file requirements/dev.lock requirements/dev.in
+	$(COMPILE) --output-file requirements/datastore.lock requirements/datastore.in
 
 .PHONY: clean
 clean: ## remove the virtual environments and what the tools left

@@ -24,6 +24,7 @@ from e2e.app.databases import (
     RedisServer,
     running,
 )
+from e2e.app.datastore import DatastoreServer
 from e2e.app.hazelcast import HazelcastMember, running_members
 
 _collections = itertools.count()
@@ -156,3 +157,10 @@ def hazelcast() -> Iterator[HazelcastMember]:
     """The member that all tests share, each with a map of its own."""
     with hazelcast_members(1) as (member,):
         yield member
+
+
+@pytest.fixture(scope="session")
+def datastore() -> Iterator[DatastoreServer]:
+    """The server that all tests share, each with a kind of its own."""
+    with running_database(DatastoreServer) as server:
+        yield server

@@ -19,6 +19,7 @@ from e2e.app.databases import (
     RedisServer,
     running,
 )
+from e2e.app.datastore import DatastoreServer
 from e2e.app.hazelcast import CLUSTER, running_members
 
 
@@ -81,6 +82,7 @@ STORES: Final[dict[str, Callable[[Path], Opened]]] = {
     "postgresql": _database("PostgreSQL", PostgreSQLServer, "PostgreSQL"),
     "mysql": _database("MariaDB", MariaDBServer, "MySQL"),
     "hazelcast": _hazelcast,
+    "datastore": _database("Datastore", DatastoreServer, "Datastore"),
     "sqlite": _sqlite,
     "file": _file,
     "redis": _database("Redis", RedisServer, "Redis"),

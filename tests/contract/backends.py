@@ -11,6 +11,7 @@ import pytest
 from moorline_sidecar.config.secrets import SecretText
 from moorline_sidecar.stores.base import SessionStore
 from moorline_sidecar.stores.connection import FixedSource
+from moorline_sidecar.stores.datastore import DatastoreStore, datastore_store
 from moorline_sidecar.stores.file import FileStore
 from moorline_sidecar.stores.hazelcast import HazelcastStore, hazelcast_store
 from moorline_sidecar.stores.l2 import L2Store
@@ -130,6 +131,14 @@ async def hazelcast(request: pytest.FixtureRequest) -> AsyncIterator[Connect]:
 
 
 @asynccontextmanager
+async def datastore(request: pytest.FixtureRequest) -> AsyncIterator[Connect]:
+    server = request.getfixturevalue("datastore")
+    kind = request.getfixturevalue("mongo_collection")
+    async with connecting(partial(entity_store, server.uri, kind)) as connect:
+        yield connect
+
+
+@asynccontextmanager
 async def connecting(make: Callable[[], SessionStore]) -> AsyncIterator[Connect]:
     """Prepares each store that it makes, and closes all of them at the end."""
     stores: list[SessionStore] = []
@@ -157,6 +166,10 @@ def map_store(uri: str, map_name: str = "sessions") -> HazelcastStore:
     return hazelcast_store(FixedSource(uri), CLUSTER, (), map_name)
 
 
+def entity_store(uri: str, kind: str = "MoorlineSession") -> DatastoreStore:
+    return datastore_store(FixedSource(uri), "", kind)
+
+
 def mongo_store(uri: str, collection: str, *, has_bulk: bool = True) -> MongoStore:
     return MongoStore(
         Connection(UriSource(SecretText(uri))),
@@ -173,6 +186,7 @@ BACKENDS: Final[dict[str, Opener]] = {
     "postgresql": sql(PostgreSQL(), "postgresql"),
     "mariadb": sql(MySQL(), "mariadb"),
     "hazelcast": hazelcast,
+    "datastore": datastore,
     "sqlite": sql(SQLite(), "tmp_path"),
     "file": files,
     "redis": redis,

@@ -9,6 +9,7 @@ from typing import Final, TypeAlias
 from moorline_api import (
     BackendSpec,
     BackendType,
+    DatastoreSpec,
     FileSpec,
     HazelcastSpec,
     L2Spec,
@@ -121,6 +122,15 @@ def _hazelcast(backend: BackendSpec, uri: Uri, _cluster: str) -> SessionStore:
     return hazelcast_store(source, spec.cluster_name, spec.servers, spec.map_name)
 
 
+def _datastore(backend: BackendSpec, uri: Uri, _cluster: str) -> SessionStore:
+    from moorline_sidecar.stores.datastore import datastore_store
+    from moorline_sidecar.stores.datastore_client import default_uri
+
+    spec = backend.datastore or DatastoreSpec()
+    source = UriSource(uri or SecretText(default_uri()), member="datastore")
+    return datastore_store(source, spec.project, spec.kind)
+
+
 def _file(backend: BackendSpec, _uri: Uri, _cluster: str) -> SessionStore:
     from moorline_sidecar.stores.file import FileStore
 
@@ -135,6 +145,7 @@ _OPENERS: Final[dict[BackendType, Callable[[BackendSpec, Uri, str], SessionStore
     BackendType.SQLITE: _sqlite,
     BackendType.REDIS: _redis,
     BackendType.HAZELCAST: _hazelcast,
+    BackendType.DATASTORE: _datastore,
     BackendType.FILE: _file,
 }
 
