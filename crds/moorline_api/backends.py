@@ -137,13 +137,13 @@ class HazelcastSpec(Model, frozen=True, kw_only=True):
 
 
 class DatastoreSpec(Model, frozen=True, kw_only=True):
-    """Google Cloud Datastore."""
+    """Google Cloud Datastore, which is Firestore in Datastore mode."""
 
     connection_secret_ref: Annotated[
         SecretKeyRef | None,
         Meta(
-            description="The Secret with the key file of a service account. Without one, the "
-            "identity of the workload is used."
+            description="The Secret with the key file of a service account, as JSON. Without one, "
+            "the identity of the workload is used."
         ),
     ] = None
     project: Annotated[
@@ -151,13 +151,18 @@ class DatastoreSpec(Model, frozen=True, kw_only=True):
         Meta(
             title="the id of a project, or an empty text for that of the credentials",
             examples=["my-project", ""],
-            description="The project. Empty, the default, means that of the credentials.",
+            description="The project. Empty, the default, means that of the credentials. "
+            "Immutable: sessions would be left behind.",
             pattern="^([a-z][-a-z0-9:.]*[a-z0-9])?$",
             max_length=100,
         ),
     ] = ""
     kind: Annotated[
-        StoreName, Meta(description="The kind of the entities. One SessionCluster, one kind.")
+        StoreName,
+        Meta(
+            description="The kind of the entities; beside it is `<kind>.workers`. One "
+            "SessionCluster, one kind. Immutable: sessions would be left behind."
+        ),
     ] = "MoorlineSession"
 
 

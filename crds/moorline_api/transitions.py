@@ -79,6 +79,18 @@ TRANSITIONS: Final[tuple[Transition, ...]] = (
         name="mapName",
     ),
     _same(
+        "project",
+        "the project stays as it is, for the sessions are there: keep it, or make a new "
+        "SessionCluster",
+        "datastore",
+    ),
+    _same(
+        "kind",
+        "the kind stays as it is, for the sessions are there: keep it, or make a new "
+        "SessionCluster",
+        "datastore",
+    ),
+    _same(
         "database",
         "the database stays as it is, for the sessions are there: keep it, or make a new "
         "SessionCluster",

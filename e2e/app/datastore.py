@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import signal
 import subprocess
-import sys
 import venv
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,18 +37,17 @@ class DatastoreServer(Database):
         return f"{self.scheme}://{self.address}"
 
     def make(self) -> None:
-        if not _mark().exists():
+        if not _is_whole():
             raise NotInstalled(f"{environment()} is not here: `python3 -m e2e.app.datastore`")
 
     def command(self) -> Sequence[str]:
-        python = environment() / "bin" / "python"
-        return str(python), str(PROGRAM), str(self.port), str(self._folder)
+        return str(_python()), str(PROGRAM), str(self.port), str(self._folder)
 
 
 def environment() -> Path:
-    """Where it is, or would be if it was made: one for each lock file and version of Python."""
+    """Where it is, or would be if it was made: one for each lock file, whatever Python asks."""
     digest = hashlib.sha256(LOCK.read_bytes()).hexdigest()[:12]
-    return cache() / "datastore" / f"{digest}-{sys.version_info[0]}.{sys.version_info[1]}"
+    return cache() / "datastore" / digest
 
 
 def make_environment() -> None:
@@ -58,20 +56,29 @@ def make_environment() -> None:
     Raises:
         CalledProcessError: pip does not get what is pinned.
     """
-    if _mark().exists():
+    if _is_whole():
         return
     venv.create(environment(), clear=True, with_pip=True)
     command = (
-        *(str(environment() / "bin" / "python"), "-m", "pip", "install", "--quiet"),
+        *(str(_python()), "-m", "pip", "install", "--quiet"),
         *("--disable-pip-version-check", "--require-hashes", "--requirement", str(LOCK)),
     )
     subprocess.run(command, check=True)  # noqa: S603 - made just now
     _mark().touch()
 
 
+def _is_whole() -> bool:
+    """Also whether the Python that made it is still there."""
+    return _mark().exists() and _python().exists()
+
+
 def _mark() -> Path:
-    """Made last: with it the environment is whole."""
+    """Made last."""
     return environment() / ".ready"
+
+
+def _python() -> Path:
+    return environment() / "bin" / "python"
 
 
 if __name__ == "__main__":

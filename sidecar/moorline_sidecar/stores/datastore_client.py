@@ -7,7 +7,6 @@ What stands in the place of a connection URI is the content of a key file, or
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from typing import Final
 from urllib.parse import urlsplit
@@ -27,8 +26,8 @@ from moorline_sidecar.errors import ConfigurationError, StoreUnavailable
 from moorline_sidecar.stores.datastore_errors import readable
 
 SCHEME: Final = "datastore"
-EMULATOR_VARIABLE: Final = "DATASTORE_EMULATOR_HOST"
-"""Where Google's tools say that an emulator is."""
+WORKLOAD_URI: Final = f"{SCHEME}://"
+"""Of somebody without credentials of their own."""
 
 EMULATOR_PROJECT: Final = "moorline"
 """For an emulator, to whom any name is a project."""
@@ -72,11 +71,6 @@ class Client(Struct, frozen=True):
     api: DatastoreAsyncClient
     channel: grpc.aio.Channel
     project: str
-
-
-def default_uri() -> str:
-    """That of somebody without credentials of their own."""
-    return f"{SCHEME}://{os.environ.get(EMULATOR_VARIABLE, '')}"
 
 
 def parse_uri(text: str) -> Address:

@@ -124,10 +124,10 @@ def _hazelcast(backend: BackendSpec, uri: Uri, _cluster: str) -> SessionStore:
 
 def _datastore(backend: BackendSpec, uri: Uri, _cluster: str) -> SessionStore:
     from moorline_sidecar.stores.datastore import datastore_store
-    from moorline_sidecar.stores.datastore_client import default_uri
+    from moorline_sidecar.stores.datastore_client import WORKLOAD_URI
 
     spec = backend.datastore or DatastoreSpec()
-    source = UriSource(uri or SecretText(default_uri()), member="datastore")
+    source = UriSource(uri or SecretText(WORKLOAD_URI), member="datastore")
     return datastore_store(source, spec.project, spec.kind)
 
 

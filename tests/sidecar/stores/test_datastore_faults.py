@@ -27,6 +27,7 @@ from tests.contract.sessions import (
 )
 from tests.lossy_link import LossyLink, lossy_link
 from tests.sidecar.stores.crashes import until_it_answers
+from tests.sidecar.stores.losing_server import LosingServer, losing_server
 
 Call: TypeAlias = Callable[[DatastoreStore], Awaitable[object]]
 
@@ -86,6 +87,20 @@ async def linked(link: LossyLink, mongo_collection: str) -> AsyncIterator[Datast
     await store.close()
 
 
+@pytest.fixture
+async def losing(datastore: DatastoreServer) -> AsyncIterator[LosingServer]:
+    async with losing_server(datastore.address) as losing:
+        yield losing
+
+
+@pytest.fixture
+async def unlucky(losing: LosingServer, mongo_collection: str) -> AsyncIterator[DatastoreStore]:
+    """The same data as `store`, by way of a server that loses answers."""
+    store = entity_store(f"datastore://{losing.address}", mongo_collection)
+    yield store
+    await store.close()
+
+
 async def fill(store: DatastoreStore) -> None:
     for session in (*SESSIONS, COPY):
         await store.insert(session)
@@ -93,42 +108,46 @@ async def fill(store: DatastoreStore) -> None:
 
 @pytest.mark.parametrize(("request_holds", "call"), WRITES.values(), ids=WRITES.keys())
 async def test_a_write_whose_answer_was_lost_may_have_been_applied(
-    store: DatastoreStore, linked: DatastoreStore, link: LossyLink, request_holds: bytes, call: Call
+    store: DatastoreStore,
+    unlucky: DatastoreStore,
+    losing: LosingServer,
+    request_holds: bytes,
+    call: Call,
 ) -> None:
     await fill(store)
     before = await store.load(KEYS)
-    link.lose_answer_after(request_holds)
+    losing.lose_answer_after(request_holds)
 
     with pytest.raises(OutcomeUnknown):
-        await call(linked)
+        await call(unlucky)
 
     assert await store.load(KEYS) != before
 
 
 async def test_writes_whose_answers_were_lost_are_known_again(
-    store: DatastoreStore, linked: DatastoreStore, link: LossyLink
+    store: DatastoreStore, unlucky: DatastoreStore, losing: LosingServer
 ) -> None:
     await fill(store)
     changes = [with_attributes(session, TO_BE) for session in SESSIONS]
-    link.lose_answer_after(b"to be")
+    losing.lose_answer_after(b"to be")
 
     with pytest.raises(OutcomeUnknown):
-        await linked.write(changes)
+        await unlucky.write(changes)
 
-    assert await linked.write(changes) == [Outcome.APPLIED] * 3
+    assert await unlucky.write(changes) == [Outcome.APPLIED] * 3
     assert list((await store.load(["0", "1", "2"])).values()) == [c.after for c in changes]
 
 
 async def test_an_insert_whose_answer_was_lost_is_known_again(
-    store: DatastoreStore, linked: DatastoreStore, link: LossyLink
+    store: DatastoreStore, unlucky: DatastoreStore, losing: LosingServer
 ) -> None:
-    link.lose_answer_after(b"by the insert")
+    losing.lose_answer_after(b"by the insert")
 
     with pytest.raises(OutcomeUnknown):
-        await linked.insert(NEW)
+        await unlucky.insert(NEW)
 
     with pytest.raises(AlreadyExists):
-        await linked.insert(NEW)
+        await unlucky.insert(NEW)
     assert (await stored_session(store, "new")).write_id == NEW.write_id
 
 

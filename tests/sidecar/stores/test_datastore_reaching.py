@@ -25,7 +25,7 @@ from moorline_sidecar.errors import (
     StoreUnavailable,
 )
 from moorline_sidecar.stores.datastore import datastore_store
-from moorline_sidecar.stores.datastore_client import default_uri, parse_uri
+from moorline_sidecar.stores.datastore_client import WORKLOAD_URI, Address, parse_uri
 from moorline_sidecar.stores.datastore_diagnosis import diagnose
 from moorline_sidecar.stores.diagnosis import Diagnosis
 from moorline_sidecar.stores.uri_source import UriSource
@@ -241,14 +241,9 @@ async def test_credentials_that_are_not_there_are_named() -> None:
     await store.close()
 
 
-def test_an_emulator_is_where_googles_tools_say(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DATASTORE_EMULATOR_HOST", "localhost:8081")
-
-    assert parse_uri(default_uri()).emulator == "localhost:8081"
-
-    monkeypatch.delenv("DATASTORE_EMULATOR_HOST")
-
-    assert parse_uri(default_uri()).emulator == ""
+def test_without_an_emulator_or_a_key_it_is_the_identity_of_the_workload() -> None:
+    assert parse_uri(WORKLOAD_URI) == Address()
+    assert parse_uri("datastore://localhost:8081").emulator == "localhost:8081"
 
 
 WRONG: Final = {

@@ -4,6 +4,7 @@ import pytest
 from moorline_api import (
     BackendSpec,
     BackendType,
+    DatastoreSpec,
     FileSpec,
     MongoDBSpec,
     RedisSpec,
@@ -12,6 +13,7 @@ from moorline_api import (
 )
 from moorline_sidecar.config.secrets import SecretFile, SecretText
 from moorline_sidecar.errors import ConfigurationError, StoreUnavailable
+from moorline_sidecar.stores.datastore import DatastoreStore
 from moorline_sidecar.stores.file import FileStore
 from moorline_sidecar.stores.l2 import L2Store
 from moorline_sidecar.stores.memory import MemoryStore
@@ -21,6 +23,7 @@ from moorline_sidecar.stores.redis import RedisStore
 from moorline_sidecar.stores.sql import SqlStore
 
 from e2e.app.databases import Database, MemcachedServer
+from e2e.app.datastore import DatastoreServer
 from tests.contract.sessions import inserted, stored
 from tests.sidecar.stores.raw import raw_collection
 
@@ -28,7 +31,10 @@ MONGODB = BackendSpec(type=BackendType.MONGODB, mongodb=MongoDBSpec())
 KINDS_WITH_A_URI = [
     *(BackendType.MONGODB, BackendType.POSTGRESQL, BackendType.MYSQL, BackendType.REDIS),
 ]
-OPENED = {"MongoDB", "Memory", "PostgreSQL", "MySQL", "SQLite", "File", "Redis", "Hazelcast"}
+OPENED = {
+    *("MongoDB", "Memory", "PostgreSQL", "MySQL", "SQLite", "File", "Redis", "Hazelcast"),
+    "Datastore",
+}
 
 
 async def test_sessions_are_kept_in_memory() -> None:
@@ -120,6 +126,21 @@ async def test_sessions_are_kept_in_a_table(
 
     assert isinstance(store, SqlStore)
     assert await stored(store) == session
+    await store.close()
+
+
+async def test_sessions_are_kept_in_datastore(
+    datastore: DatastoreServer, mongo_collection: str
+) -> None:
+    spec = DatastoreSpec(project="shop-project", kind=mongo_collection)
+    backend = BackendSpec(type=BackendType.DATASTORE, datastore=spec)
+    store = open_store(backend, SecretText(datastore.uri), "shop")
+
+    session = await inserted(store)
+
+    assert isinstance(store, DatastoreStore)
+    assert await stored(store) == session
+    assert await store.server() == "Datastore, project shop-project"
     await store.close()
 
 
