@@ -80,7 +80,9 @@ async def rate(call: Call, seconds: float) -> Rate:
     async def work() -> None:
         nonlocal done
         while time.monotonic() < until:
-            done += await call(next(numbers))
+            # Before it is added to: others add to it, too, in the meantime.
+            more = await call(next(numbers))
+            done += more
 
     began, spent = time.monotonic(), time.process_time()
     async with asyncio.TaskGroup() as group:

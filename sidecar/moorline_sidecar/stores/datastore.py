@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import aclosing
 from functools import partial
 from typing import Final
 
@@ -218,10 +219,11 @@ class DatastoreStore(SessionStore):
     async def _due(self, purge: Purge, wanted: int) -> list[str]:
         async def find(attempt: Attempt) -> list[str]:
             keys: list[str] = []
-            async for key in finding.due(attempt, self._kind, purge):
-                keys.append(key)
-                if len(keys) == wanted:
-                    break
+            async with aclosing(finding.due(attempt, self._kind, purge)) as found:
+                async for key in found:
+                    keys.append(key)
+                    if len(keys) == wanted:
+                        break
             return keys
 
         return await self._runner.run(find, seconds=PURGE_SECONDS)

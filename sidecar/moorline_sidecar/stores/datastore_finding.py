@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from typing import Final, TypeVar
 
 from google.cloud.datastore_v1.types import (
@@ -81,7 +82,7 @@ async def each_of(attempt: Attempt, query: Query, read: Callable[[Entity], Found
     return [read(result.entity) async for page in attempt.results(query) for result in page]
 
 
-async def due(attempt: Attempt, kind: str, purge: Purge) -> AsyncIterator[str]:
+async def due(attempt: Attempt, kind: str, purge: Purge) -> AsyncGenerator[str, None]:
     """Keys of what a purge is to delete."""
     is_ended = purge.kind is PurgeKind.INVALID
     name = INVALIDATED if is_ended else ACCESSED
@@ -96,10 +97,11 @@ async def count_due(attempt: Attempt, kind: str, purge: Purge, limit: int) -> in
     if purge.kind is PurgeKind.INVALID:
         return await attempt.count(before(kind, INVALIDATED, purge.before), limit)
     count = 0
-    async for _ in due(attempt, kind, purge):
-        count += 1
-        if count == limit:
-            break
+    async with aclosing(due(attempt, kind, purge)) as keys:
+        async for _ in keys:
+            count += 1
+            if count == limit:
+                break
     return count
 
 
