@@ -45,8 +45,11 @@ from moorline_sidecar.stores.datastore_records import (
 )
 from moorline_sidecar.stores.datastore_registry import DatastoreRegistry
 from moorline_sidecar.stores.datastore_running import Attempt, Runner
-from moorline_sidecar.stores.datastore_writes import DELETED, TRIES, After, Decide, Sessions
+from moorline_sidecar.stores.datastore_writes import DELETED, After, Decide, Sessions
 from moorline_sidecar.stores.diagnosis import READY, Diagnosis
+
+TRIES: Final = 10
+"""Of a purge that others were faster than, each time."""
 
 CHUNK: Final = 64
 """Sessions that a purge has in memory at once."""

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Sequence,
+)
 from typing import Any, Final, TypeAlias, TypeVar
 
 from google.cloud.datastore_v1.types import (
@@ -39,6 +47,9 @@ Result = TypeVar("Result")
 KEYS_MAX: Final = 1_000
 """That one request may ask for."""
 
+LAST_TRY_SECONDS: Final = 0.2
+"""Before the end of a call nothing is begun anew that others were in the way of."""
+
 _GOES_ON: Final = QueryResultBatch.MoreResultsType.NOT_FINISHED
 
 
@@ -64,6 +75,13 @@ class Attempt:
             partition_id=PartitionId(project_id=self.project),
             path=[Key.PathElement(kind=kind, name=name)],
         )
+
+    def tries(self) -> Iterator[int]:
+        """Numbers from 0, while there is time to try again."""
+        number = 0
+        while self._left() > LAST_TRY_SECONDS:
+            yield number
+            number += 1
 
     async def lookup(self, keys: Sequence[Key]) -> list[EntityResult]:
         """Those that exist among different keys."""
@@ -94,6 +112,8 @@ class Attempt:
             if is_surely_not_applied(error):
                 self._changes -= 1
             raise
+        if all(result.conflict_detected for result in response.mutation_results):
+            self._changes -= 1
         return response.mutation_results
 
     async def results(self, query: Query) -> AsyncIterator[Sequence[EntityResult]]:

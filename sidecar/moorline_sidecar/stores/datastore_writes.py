@@ -26,11 +26,9 @@ from moorline_sidecar.stores.datastore_records import (
 )
 from moorline_sidecar.stores.datastore_running import Attempt, gathered
 
-TRIES: Final = 10
-"""Of a write that others were faster than, each time."""
-
 PAUSE_SECONDS: Final = 0.02
-"""Before the first of them, and twice as long before each other, where the server asks for that."""
+PAUSE_SECONDS_MAX: Final = 0.32
+"""After what the server would not decide about; each is twice as long as the one before."""
 
 
 class Deleted:
@@ -66,13 +64,13 @@ class Sessions:
         entity = entity_of(self._attempt.key(self._kind, name_of(session.key)), session)
         if is_too_large(entity):
             raise TooLarge(0, 0)
-        for pause in _pauses():
+        for number in self._attempt.tries():
             try:
                 await self._attempt.commit([Mutation(insert=entity)])
             except TAKEN as error:
                 raise AlreadyExists("the key is taken") from error
             except CONTENDED:
-                await asyncio.sleep(pause)
+                await asyncio.sleep(_pause(number))
             else:
                 return
         raise Contended("others were faster each time")
@@ -99,7 +97,7 @@ class Sessions:
         """
         pending = list(keys)
         too_large: set[str] = set()
-        for pause in _pauses():
+        for number in self._attempt.tries():
             if not pending:
                 return too_large
             found = await self.found(pending)
@@ -110,7 +108,9 @@ class Sessions:
                     too_large.add(key)
                 elif step is not None:
                     steps[key] = step
-            results = await gathered(self._carry_out(step, pause) for step in steps.values())
+            results = await gathered(
+                self._carry_out(step, _pause(number)) for step in steps.values()
+            )
             pending = [key for key, is_done in zip(steps, results, strict=True) if not is_done]
         if pending:
             raise Contended("others were faster each time")
@@ -136,5 +136,5 @@ def _step(found: EntityResult | None, decide: Decide, key: str) -> Mutation | No
     return Mutation(upsert=entity_of(found.entity.key, after), base_version=found.version)
 
 
-def _pauses() -> Iterable[float]:
-    return (PAUSE_SECONDS * 2**number for number in range(TRIES))
+def _pause(number: int) -> float:
+    return min(PAUSE_SECONDS_MAX, PAUSE_SECONDS * (1 << min(number, 10)))
