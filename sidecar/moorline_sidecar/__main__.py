@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 the store is out
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -78,7 +79,8 @@ def serve(
 
         stop = asyncio.Event()
         _on_signals(stop.set)
-        is_saved = await serve(_source(options), stop, partial(_announce, is_dev=dev))
+        announce = partial(_announce, is_dev=dev)
+        is_saved = await serve(_source(options), stop, announce, settle=_settle)
         return DONE if is_saved else FAILED
 
     sys.exit(_run(run()))
@@ -221,6 +223,15 @@ def _on_signals(stop: Callable[[], None]) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told, number)
+
+
+def _settle() -> None:
+    """Have the collector leave alone what is there once all parts have started.
+
+    A full collection stops everything, and what was imported is most of what it looks at.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _announce(where: Listening, *, is_dev: bool) -> None:

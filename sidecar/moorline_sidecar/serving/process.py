@@ -34,7 +34,7 @@ from moorline_sidecar.http.protocol import DataPlane
 from moorline_sidecar.http.site import Site
 from moorline_sidecar.http.traced import Traced, traced
 from moorline_sidecar.serving.following import body_bytes, follow
-from moorline_sidecar.serving.starting import bound, first_configuration, settle
+from moorline_sidecar.serving.starting import bound, first_configuration
 from moorline_sidecar.sessions.journal import Journal
 from moorline_sidecar.sessions.journal_file import JournalFile
 from moorline_sidecar.sessions.registering import Registering
@@ -44,7 +44,7 @@ from moorline_sidecar.stores.l2 import L2Store
 from moorline_sidecar.stores.opening import open_cached_store
 from moorline_sidecar.telemetry import LogSettings, configure_logs
 from moorline_sidecar.telemetry.instruments import CONFIGURATION, L2, SESSIONS, TRAFFIC
-from moorline_sidecar.telemetry.observation import Observation
+from moorline_sidecar.telemetry.observation import Observation, Tables
 from moorline_sidecar.telemetry.spans import never
 
 SAVE_MARGIN_SECONDS: Final = 2.0
@@ -75,8 +75,11 @@ async def serve(
     stop: asyncio.Event,
     announce: Callable[[Listening], None],
     logs: LogSettings = configure_logs,
+    settle: Callable[[], None] = lambda: None,
 ) -> bool:
     """Serve until `stop` is set; `announce` is called once requests are welcome.
+
+    `settle` is called once the last parts have started, those without which requests are served.
 
     `logs` is told the level of the log, and what each line holds, at the start and at each change.
 
@@ -126,7 +129,7 @@ async def serve(
             data = Address(configuration.listen.host, plane.port)
             readiness.reason = None
             announce(Listening(data=data, health=health.address, ops=ops.address))
-            tasks.create_task(settle(observation.start(tables)))
+            tasks.create_task(_start(observation, tables, settle))
             watching = tasks.create_task(watch.keep_watching())
             beating = tasks.create_task(registering.keep_beating(stop))
             await stop.wait()
@@ -138,6 +141,11 @@ async def serve(
         is_saved = await _shut_down(until, plane, sessions)
         await registering.leave()
         return is_saved
+
+
+async def _start(observation: Observation, tables: Tables, settle: Callable[[], None]) -> None:
+    await observation.start(tables)
+    settle()
 
 
 async def _shut_down(until: float, plane: DataPlane, sessions: Sessions) -> bool:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import gc
-from collections.abc import Awaitable, Iterator
+from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
 from typing import Final
 
@@ -41,16 +40,6 @@ async def first_configuration(
         if stop.is_set():
             return None
     return source.read()
-
-
-async def settle(start: Awaitable[None]) -> None:
-    """Wait for the last parts to start, and have the collector leave all that is there alone.
-
-    A full collection stops everything, and what was imported is most of what it looks at.
-    """
-    await start
-    gc.collect()
-    gc.freeze()
 
 
 async def _wait_for_file(source: ConfigurationSource, stop: asyncio.Event) -> None:
