@@ -26,6 +26,7 @@ from e2e.app.databases import (
 )
 from e2e.app.datastore import DatastoreServer
 from e2e.app.hazelcast import HazelcastMember, running_members
+from e2e.app.infinispan import InfinispanServer, running_cluster
 
 _collections = itertools.count()
 
@@ -157,6 +158,23 @@ def hazelcast() -> Iterator[HazelcastMember]:
     """The member that all tests share, each with a map of its own."""
     with hazelcast_members(1) as (member,):
         yield member
+
+
+@contextmanager
+def infinispan_cluster(number: int) -> Iterator[list[InfinispanServer]]:
+    """A cluster of its own; the test is skipped, by name, where it is not installed."""
+    try:
+        with running_cluster(number) as servers:
+            yield servers
+    except NotInstalled as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def infinispan() -> Iterator[InfinispanServer]:
+    """The server that all tests share, each with a cache of its own."""
+    with running_database(InfinispanServer) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

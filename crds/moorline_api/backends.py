@@ -109,7 +109,11 @@ class InfinispanSpec(Model, frozen=True, kw_only=True):
 
     connection_secret_ref: Annotated[SecretKeyRef | None, _CONNECTION] = None
     cache_name: Annotated[
-        StoreName, Meta(description="The cache. One SessionCluster, one cache.")
+        StoreName,
+        Meta(
+            description="The cache; beside it is `<cache>.workers`. One SessionCluster, one cache. "
+            "Immutable: sessions would be left behind."
+        ),
     ] = "sessions"
 
 

@@ -79,6 +79,13 @@ TRANSITIONS: Final[tuple[Transition, ...]] = (
         name="mapName",
     ),
     _same(
+        "cache_name",
+        "the cache stays as it is, for the sessions are there: keep it, or make a new "
+        "SessionCluster",
+        "infinispan",
+        name="cacheName",
+    ),
+    _same(
         "project",
         "the project stays as it is, for the sessions are there: keep it, or make a new "
         "SessionCluster",

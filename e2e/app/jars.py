@@ -41,13 +41,46 @@ class Jar:
         return cache() / "jars" / f"{self.artifact}-{self.version}.jar"
 
 
+@dataclass(frozen=True)
+class Jars(Jar):
+    """A file with all that it depends on; the SHA-256 is that of `listing` of all of them."""
+
+    @property
+    def path(self) -> Path:
+        """The folder in which they are."""
+        return cache() / "jars" / f"{self.artifact}-{self.version}"
+
+
 HAZELCAST: Final = Jar(
     "com.hazelcast",
     "hazelcast",
     "5.5.0",
     "cf560b40b988526e780e4fae12cb6fe01c5158bb9e00839882857f32b544a19e",
 )
-JARS: Final = (HAZELCAST,)
+INFINISPAN: Final = Jars(
+    "org.infinispan",
+    "infinispan-server-runtime",
+    "16.0.7",
+    "73b9951041930692350f840b1b17331aa528b6339a37b28b93ea0a11d1312ed2",
+)
+JARS: Final = (HAZELCAST, INFINISPAN)
+
+_POM: Final = """\
+<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>io.moorline</groupId>
+  <artifactId>jars</artifactId>
+  <version>1</version>
+  <packaging>pom</packaging>
+  <dependencies>
+    <dependency>
+      <groupId>{jar.group}</groupId>
+      <artifactId>{jar.artifact}</artifactId>
+      <version>{jar.version}</version>
+    </dependency>
+  </dependencies>
+</project>
+"""
 
 
 def found(jar: Jar) -> Path:
@@ -76,18 +109,47 @@ def fetch(jar: Jar) -> None:
     jar.path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=jar.path.parent) as folder:
         got = Path(folder) / jar.path.name
-        coordinates = f"-Dartifact={jar.group}:{jar.artifact}:{jar.version}"
-        copying = (f"-DoutputDirectory={folder}", "-Dtransitive=false")
-        for goal, options in (("get", ("-Dtransitive=false",)), ("copy", copying)):
-            command = (maven, "--batch-mode", "--quiet", f"dependency:{goal}", coordinates)
-            done = subprocess.run(  # noqa: S603 - found on the path on purpose
-                (*command, *options), capture_output=True, text=True, check=False
-            )
-            if done.returncode != 0:
-                raise NotThere(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
-        if hashlib.sha256(got.read_bytes()).hexdigest() != jar.sha256:
+        if isinstance(jar, Jars):
+            _get_all(maven, jar, Path(folder), got)
+            checked = listing(got)
+        else:
+            _get_one(maven, jar, folder)
+            checked = got.read_bytes()
+        if hashlib.sha256(checked).hexdigest() != jar.sha256:
             raise NotThere(f"{jar.path.name}: Maven got another file than the one that is pinned")
         got.rename(jar.path)
+
+
+def listing(folder: Path) -> bytes:
+    """A line for each file, in the order of their names, as `sha256sum *` writes it."""
+    sums = (
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n"
+        for path in sorted(folder.iterdir())
+    )
+    return "".join(sums).encode()
+
+
+def _get_one(maven: str, jar: Jar, folder: str) -> None:
+    coordinates = f"-Dartifact={jar.group}:{jar.artifact}:{jar.version}"
+    copying = (f"-DoutputDirectory={folder}", "-Dtransitive=false")
+    for goal, options in (("get", ("-Dtransitive=false",)), ("copy", copying)):
+        _run(maven, f"dependency:{goal}", coordinates, *options)
+
+
+def _get_all(maven: str, jar: Jars, folder: Path, got: Path) -> None:
+    pom = folder / "pom.xml"
+    pom.write_text(_POM.format(jar=jar))
+    options = (f"--file={pom}", "-DincludeScope=runtime", f"-DoutputDirectory={got}")
+    _run(maven, "dependency:copy-dependencies", *options)
+
+
+def _run(maven: str, *words: str) -> None:
+    command = (maven, "--batch-mode", "--quiet", *words)
+    done = subprocess.run(  # noqa: S603 - found on the path on purpose
+        command, capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise NotThere(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from e2e.app.databases import (
 )
 from e2e.app.datastore import DatastoreServer
 from e2e.app.hazelcast import CLUSTER, running_members
+from e2e.app.infinispan import InfinispanServer
 
 
 class RunningStore(Struct, frozen=True):
@@ -82,6 +83,7 @@ STORES: Final[dict[str, Callable[[Path], Opened]]] = {
     "postgresql": _database("PostgreSQL", PostgreSQLServer, "PostgreSQL"),
     "mysql": _database("MariaDB", MariaDBServer, "MySQL"),
     "hazelcast": _hazelcast,
+    "infinispan": _database("Infinispan", InfinispanServer, "Infinispan"),
     "datastore": _database("Datastore", DatastoreServer, "Datastore"),
     "sqlite": _sqlite,
     "file": _file,

@@ -14,6 +14,7 @@ from moorline_sidecar.stores.connection import FixedSource
 from moorline_sidecar.stores.datastore import DatastoreStore, datastore_store
 from moorline_sidecar.stores.file import FileStore
 from moorline_sidecar.stores.hazelcast import HazelcastStore, hazelcast_store
+from moorline_sidecar.stores.infinispan import InfinispanStore, infinispan_store
 from moorline_sidecar.stores.l2 import L2Store
 from moorline_sidecar.stores.memcached import Memcached
 from moorline_sidecar.stores.memory import MemoryStore
@@ -29,6 +30,7 @@ from moorline_sidecar.stores.sql_sqlite import SQLite
 from moorline_sidecar.stores.uri_source import UriSource
 
 from e2e.app.hazelcast import CLUSTER
+from tests.infinispan_raw import emptied
 
 DATABASE: Final = "moorline_tests"
 
@@ -131,6 +133,15 @@ async def hazelcast(request: pytest.FixtureRequest) -> AsyncIterator[Connect]:
 
 
 @asynccontextmanager
+async def infinispan(request: pytest.FixtureRequest) -> AsyncIterator[Connect]:
+    server = request.getfixturevalue("infinispan")
+    # Making a cache takes the server seconds, and memory for good.
+    await emptied(server.uri, "contract")
+    async with connecting(partial(cache_store, server.uri, "contract")) as connect:
+        yield connect
+
+
+@asynccontextmanager
 async def datastore(request: pytest.FixtureRequest) -> AsyncIterator[Connect]:
     server = request.getfixturevalue("datastore")
     kind = request.getfixturevalue("mongo_collection")
@@ -166,6 +177,10 @@ def map_store(uri: str, map_name: str = "sessions") -> HazelcastStore:
     return hazelcast_store(FixedSource(uri), CLUSTER, (), map_name)
 
 
+def cache_store(uri: str, cache: str = "sessions") -> InfinispanStore:
+    return infinispan_store(FixedSource(uri), cache)
+
+
 def entity_store(uri: str, kind: str = "MoorlineSession") -> DatastoreStore:
     return datastore_store(FixedSource(uri), "", kind)
 
@@ -186,6 +201,7 @@ BACKENDS: Final[dict[str, Opener]] = {
     "postgresql": sql(PostgreSQL(), "postgresql"),
     "mariadb": sql(MySQL(), "mariadb"),
     "hazelcast": hazelcast,
+    "infinispan": infinispan,
     "datastore": datastore,
     "sqlite": sql(SQLite(), "tmp_path"),
     "file": files,

@@ -5,12 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from e2e.app.jars import HAZELCAST, Jar, NotThere, fetch, found
+from e2e.app.jars import HAZELCAST, Jar, Jars, NotThere, fetch, found, listing
 
 CONTENT = b"a jar\n"
 MAVEN = """#!/bin/sh
 for option; do
-    case "$option" in -DoutputDirectory=*) echo 'a jar' > "${option#*=}/server-1.0.jar" ;; esac
+    case "$option" in -DoutputDirectory=*)
+        mkdir -p "${option#*=}"
+        echo 'a jar' > "${option#*=}/server-1.0.jar" ;;
+    esac
 done
 echo called >> "$0.calls"
 """
@@ -41,6 +44,20 @@ def test_what_was_got_once_is_kept(maven: Path) -> None:
 
     assert found(jar).read_bytes() == CONTENT
     assert (maven.parent / "mvn.calls").read_text() == calls
+
+
+@pytest.mark.usefixtures("maven")
+def test_a_file_with_all_that_it_depends_on_is_pinned_by_all_of_them() -> None:
+    names = f"{hashlib.sha256(CONTENT).hexdigest()}  server-1.0.jar\n".encode()
+    pinned = Jars("com.example", "server", "1.0", hashlib.sha256(names).hexdigest())
+    other = Jars("com.example", "server", "1.1", hashlib.sha256(CONTENT).hexdigest())
+
+    fetch(pinned)
+
+    assert listing(found(pinned)) == names
+    with pytest.raises(NotThere, match="another file"):
+        fetch(other)
+    assert not other.path.exists()
 
 
 @pytest.mark.usefixtures("maven")

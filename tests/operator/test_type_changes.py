@@ -22,6 +22,7 @@ REFUSED_OF_OTHERS: dict[str, dict[str, object]] = {
     "SQLite": SQL,
     "Redis": {"keyPrefix": "other:"},
     "Hazelcast": {"mapName": "other"},
+    "Infinispan": {"cacheName": "other"},
     "Datastore": {"project": "other-project", "kind": "Other"},
 }
 TAKEN: dict[str, Spec] = {

@@ -119,9 +119,12 @@ def test_a_backend_is_named_where_it_can_be_used(kind: BackendType) -> None:
     spec = decode_spec({"backend": {"type": kind.value, kind.member: {}}})
     (described, *_) = table(section(page("configuration.md"), "## `spec.backend`"), "field")
     is_named = kind.value in names(described[2])
-    without_users = {BackendType.HAZELCAST, BackendType.DATASTORE}
-    where = "localhost:5701" if kind in without_users else "user@localhost/0"
-    uri = SecretText(f"{kind.member}://{where}")
+    uris = {
+        BackendType.HAZELCAST: "hazelcast://localhost:5701",
+        BackendType.INFINISPAN: "hotrod://localhost",
+        BackendType.DATASTORE: "datastore://localhost:5701",
+    }
+    uri = SecretText(uris.get(kind, f"{kind.member}://user@localhost/0"))
     try:
         open_store(spec.backend, uri, "shop")
     except ConfigurationError:

@@ -14,7 +14,7 @@ from google.cloud.datastore_v1.types import Entity, Key, Value
 
 from moorline_sidecar.domain.session import Record, Session, Tombstone
 from moorline_sidecar.stores.base import AccessGuard, Copy, Expired
-from moorline_sidecar.stores.hazelcast_records import member_of, member_text, record_of, text_of
+from moorline_sidecar.stores.json_records import member_of, member_text, record_of, text_of
 from moorline_sidecar.stores.registry import Member
 
 EXPIRY: Final = "expiry"

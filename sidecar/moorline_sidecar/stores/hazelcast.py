@@ -34,19 +34,18 @@ from moorline_sidecar.stores.connection import Source, UriConnection
 from moorline_sidecar.stores.diagnosis import READY, Diagnosis
 from moorline_sidecar.stores.hazelcast_client import Link
 from moorline_sidecar.stores.hazelcast_diagnosis import diagnose
-from moorline_sidecar.stores.hazelcast_records import (
+from moorline_sidecar.stores.hazelcast_registry import HazelcastRegistry
+from moorline_sidecar.stores.hazelcast_rows import (
     COPY_FIELDS,
     EXPIRED_FIELDS,
     SUMMARY_FIELDS,
     copy_of,
     expired_of,
-    record_of,
     summary_of,
-    text_of,
 )
-from moorline_sidecar.stores.hazelcast_registry import HazelcastRegistry
 from moorline_sidecar.stores.hazelcast_running import Attempt, Runner
 from moorline_sidecar.stores.hazelcast_writes import DELETED, TRIES, After
+from moorline_sidecar.stores.json_records import record_of, text_of
 
 CHUNK: Final = 64
 """Sessions that a purge has in memory at once."""

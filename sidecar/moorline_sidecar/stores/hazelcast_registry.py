@@ -5,8 +5,8 @@ from __future__ import annotations
 from hazelcast import predicate
 from hazelcast.core import HazelcastJsonValue
 
-from moorline_sidecar.stores.hazelcast_records import member_of, member_text
 from moorline_sidecar.stores.hazelcast_running import Attempt, Map, Runner
+from moorline_sidecar.stores.json_records import member_of, member_text
 from moorline_sidecar.stores.registry import MEMBERS_MAX, Member, Registry
 
 

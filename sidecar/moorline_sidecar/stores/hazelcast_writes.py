@@ -16,8 +16,8 @@ from moorline_sidecar.errors import StoreUnavailable
 from moorline_sidecar.stores import transitions
 from moorline_sidecar.stores.base import Change, Outcome, Write
 from moorline_sidecar.stores.hazelcast_errors import FULL
-from moorline_sidecar.stores.hazelcast_records import record_of, text_of
 from moorline_sidecar.stores.hazelcast_running import Attempt
+from moorline_sidecar.stores.json_records import record_of, text_of
 
 TRIES: Final = 10
 """Of a write that others were faster than, each time."""

@@ -12,6 +12,7 @@ from moorline_api import (
     DatastoreSpec,
     FileSpec,
     HazelcastSpec,
+    InfinispanSpec,
     L2Spec,
     MongoDBSpec,
     MySQLSpec,
@@ -122,6 +123,13 @@ def _hazelcast(backend: BackendSpec, uri: Uri, _cluster: str) -> SessionStore:
     return hazelcast_store(source, spec.cluster_name, spec.servers, spec.map_name)
 
 
+def _infinispan(backend: BackendSpec, uri: Uri, _cluster: str) -> SessionStore:
+    from moorline_sidecar.stores.infinispan import infinispan_store
+
+    spec = backend.infinispan or InfinispanSpec()
+    return infinispan_store(_source(uri, BackendType.INFINISPAN), spec.cache_name)
+
+
 def _datastore(backend: BackendSpec, uri: Uri, _cluster: str) -> SessionStore:
     from moorline_sidecar.stores.datastore import datastore_store
     from moorline_sidecar.stores.datastore_client import WORKLOAD_URI
@@ -145,6 +153,7 @@ _OPENERS: Final[dict[BackendType, Callable[[BackendSpec, Uri, str], SessionStore
     BackendType.SQLITE: _sqlite,
     BackendType.REDIS: _redis,
     BackendType.HAZELCAST: _hazelcast,
+    BackendType.INFINISPAN: _infinispan,
     BackendType.DATASTORE: _datastore,
     BackendType.FILE: _file,
 }

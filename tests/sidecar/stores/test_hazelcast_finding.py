@@ -7,7 +7,7 @@ from hazelcast.core import HazelcastJsonValue
 from moorline_sidecar.stores import hazelcast_finding
 from moorline_sidecar.stores.base import Purge, PurgeKind
 from moorline_sidecar.stores.hazelcast import HazelcastStore
-from moorline_sidecar.stores.hazelcast_records import text_of
+from moorline_sidecar.stores.json_records import text_of
 
 from e2e.app.hazelcast import HazelcastMember
 from tests.contract.backends import map_store

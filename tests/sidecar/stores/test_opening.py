@@ -30,10 +30,11 @@ from tests.sidecar.stores.raw import raw_collection
 MONGODB = BackendSpec(type=BackendType.MONGODB, mongodb=MongoDBSpec())
 KINDS_WITH_A_URI = [
     *(BackendType.MONGODB, BackendType.POSTGRESQL, BackendType.MYSQL, BackendType.REDIS),
+    BackendType.INFINISPAN,
 ]
 OPENED = {
     *("MongoDB", "Memory", "PostgreSQL", "MySQL", "SQLite", "File", "Redis", "Hazelcast"),
-    "Datastore",
+    *("Infinispan", "Datastore"),
 }
 
 

@@ -1,4 +1,4 @@
-"""Records as the values of a Hazelcast map: JSON, whose fields at the top are what queries ask for.
+"""Records as JSON, for stores that keep each as one text; what queries ask for is at the top.
 
 The same record is always the same text: a value is replaced by comparing it as a whole. What nobody
 can read is no record.
@@ -14,12 +14,7 @@ from msgspec import Struct
 
 from moorline_sidecar.domain.content import content_of
 from moorline_sidecar.domain.session import Json, Reason, Record, Session, Tombstone
-from moorline_sidecar.stores.base import AccessGuard, Copy, Expired, Summary
 from moorline_sidecar.stores.registry import Member
-
-EXPIRED_FIELDS: Final = ("__key", "expiry", "accessed", "lastNode")
-COPY_FIELDS: Final = ("__key", "renewOf", "version")
-SUMMARY_FIELDS: Final = ("__key", "created", "accessed", "expiry", "lastNode", "renewOf")
 
 
 class _Stored(Struct, kw_only=True, omit_defaults=True, rename="camel"):
@@ -66,28 +61,6 @@ def record_of(key: str, text: str) -> Record | None:
     except msgspec.MsgspecError:
         return None
     return _session(key, stored) if stored.valid else _tombstone(key, stored)
-
-
-def expired_of(row: list[Any]) -> Expired:
-    key, expiry, accessed, last_node = row
-    return Expired(key=key, access=AccessGuard(accessed, expiry, last_node or ""))
-
-
-def copy_of(row: list[Any]) -> Copy:
-    key, origin, version = row
-    return Copy(key=key, origin=origin, version=version)
-
-
-def summary_of(row: list[Any]) -> Summary:
-    key, created, accessed, expiry, last_node, renew_of = row
-    return Summary(
-        key=key,
-        created=created,
-        accessed=accessed,
-        expiry=expiry,
-        last_node=last_node or "",
-        renew_of=renew_of,
-    )
 
 
 def member_text(member: Member) -> str:

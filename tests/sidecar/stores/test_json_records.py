@@ -4,7 +4,7 @@ import json
 
 import pytest
 from moorline_sidecar.domain.session import Reason, Session, Tombstone
-from moorline_sidecar.stores.hazelcast_records import record_of, text_of
+from moorline_sidecar.stores.json_records import record_of, text_of
 
 from tests.contract.sessions import T0, a_session
 
