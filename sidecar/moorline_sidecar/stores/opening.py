@@ -46,14 +46,10 @@ def open_store(backend: BackendSpec, uri: Uri, cluster: str) -> SessionStore:
     """The store of the cluster of this name; nothing is connected to yet.
 
     Raises:
-        ConfigurationError: the backend is not among those that this version has, or its driver is
-            not installed, or the URI is missing or of no use.
+        ConfigurationError: the driver is not installed, or the URI is missing or of no use.
     """
     try:
-        opener = _OPENERS.get(backend.type)
-        if opener is None:
-            raise ConfigurationError([f"spec.backend.type: {backend.type} is not available yet"])
-        return opener(backend, uri, cluster)
+        return _OPENERS[backend.type](backend, uri, cluster)
     except ModuleNotFoundError as error:
         mistake = (
             f"spec.backend.type: {backend.type} needs {error.name}, which is not installed; "

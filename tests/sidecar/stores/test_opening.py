@@ -32,10 +32,6 @@ KINDS_WITH_A_URI = [
     *(BackendType.MONGODB, BackendType.POSTGRESQL, BackendType.MYSQL, BackendType.REDIS),
     BackendType.INFINISPAN,
 ]
-OPENED = {
-    *("MongoDB", "Memory", "PostgreSQL", "MySQL", "SQLite", "File", "Redis", "Hazelcast"),
-    *("Infinispan", "Datastore"),
-}
 
 
 async def test_sessions_are_kept_in_memory() -> None:
@@ -170,9 +166,3 @@ async def test_columns_have_names_of_their_own(columns: dict[str, str], mistake:
 
     with pytest.raises(ConfigurationError, match=mistake):
         open_store(BackendSpec(type=BackendType.SQLITE, sqlite=spec), None, "shop")
-
-
-@pytest.mark.parametrize("backend", [kind for kind in BackendType if kind not in OPENED])
-async def test_a_backend_of_a_later_version_is_refused_by_name(backend: BackendType) -> None:
-    with pytest.raises(ConfigurationError, match=f"{backend.value} is not available"):
-        open_store(BackendSpec(type=backend), None, "shop")
