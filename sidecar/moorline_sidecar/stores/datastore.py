@@ -12,10 +12,10 @@ from contextlib import aclosing
 from functools import partial
 from typing import Final
 
-from moorline_sidecar.domain.session import Mark, Record, Session, Tombstone
+from moorline_sidecar.domain.session import Mark, Record, Session
 from moorline_sidecar.errors import StoreError
 from moorline_sidecar.stores import datastore_finding as finding
-from moorline_sidecar.stores import transitions
+from moorline_sidecar.stores import decisions, transitions
 from moorline_sidecar.stores.base import (
     BATCH,
     CALL_SECONDS,
@@ -45,14 +45,9 @@ from moorline_sidecar.stores.datastore_records import (
 )
 from moorline_sidecar.stores.datastore_registry import DatastoreRegistry
 from moorline_sidecar.stores.datastore_running import Attempt, Runner
-from moorline_sidecar.stores.datastore_writes import DELETED, After, Decide, Sessions
+from moorline_sidecar.stores.datastore_writes import Sessions
+from moorline_sidecar.stores.decisions import CHUNK, Counting, Decide
 from moorline_sidecar.stores.diagnosis import READY, Diagnosis
-
-TRIES: Final = 10
-"""Of a purge that others were faster than, each time."""
-
-CHUNK: Final = 64
-"""Sessions that a purge has in memory at once."""
 
 _CLOCK: Final = "clock"
 """The name of a worker that there is none of: looking for it tells the time."""
@@ -99,26 +94,14 @@ class DatastoreStore(SessionStore):
         return await self._runner.run(lambda attempt: self._sessions(attempt).write(writes))
 
     async def touch(self, touches: Sequence[Touch]) -> None:
-        by_key = {touch.key: touch for touch in touches}
-
-        def decide(key: str, stored: Record | None) -> After:
-            return transitions.touched(stored, by_key[key])
-
-        await self._replace_all(list(by_key), decide)
+        keys = list(dict.fromkeys(touch.key for touch in touches))
+        await self._replace_all(keys, decisions.touch(touches))
 
     async def settle(self, key: str, origin: str) -> bool:
-        def decide(_key: str, stored: Record | None) -> After:
-            copy = transitions.copy_in(stored, origin)
-            return None if copy is None else transitions.settled(copy)
-
-        return await self._replace_all([key], decide) == 1
+        return await self._replace_all([key], decisions.settle(origin)) == 1
 
     async def discard(self, key: str, origin: str, version: int) -> bool:
-        def decide(_key: str, stored: Record | None) -> After:
-            copy = transitions.copy_in(stored, origin)
-            return DELETED if copy is not None and copy.version == version else None
-
-        return await self._replace_all([key], decide) == 1
+        return await self._replace_all([key], decisions.discard(origin, version)) == 1
 
     async def expired(self, before: int, limit: int) -> list[Expired]:
         query = finding.before(self._kind, EXPIRY, before, limit=limit or BATCH)
@@ -131,15 +114,11 @@ class DatastoreStore(SessionStore):
     async def drop_grace(self, before: int, limit: int) -> int:
         query = finding.before(self._kind, GRACE_UNTIL, before, limit=limit or BATCH)
 
-        def decide(_key: str, stored: Record | None) -> After:
-            if not isinstance(stored, Tombstone) or stored.grace_until is None:
-                return None
-            return transitions.without_grace(stored) if stored.grace_until < before else None
-
         keys = await self._runner.run(lambda at: finding.each_of(at, query, key_of))
         dropped = 0
         for first in range(0, len(keys), CHUNK):
-            dropped += await self._replace_all(keys[first : first + CHUNK], decide)
+            some = keys[first : first + CHUNK]
+            dropped += await self._replace_all(some, decisions.drop_grace(before))
         return dropped
 
     async def by_principal(self, principal: str, after: str | None, limit: int) -> list[Summary]:
@@ -152,23 +131,10 @@ class DatastoreStore(SessionStore):
         return await self._runner.run(find)
 
     async def purge(self, purge: Purge, limit: int) -> int:
-        wanted = limit or BATCH
+        async def delete(keys: Sequence[str]) -> int:
+            return await self._replace_all(keys, decisions.purge(purge), seconds=PURGE_SECONDS)
 
-        def decide(_key: str, stored: Record | None) -> After:
-            is_due = stored is not None and transitions.is_purgeable(stored, purge)
-            return DELETED if is_due else None
-
-        for _ in range(TRIES):
-            keys = await self._due(purge, wanted)
-            deleted = 0
-            for first in range(0, len(keys), CHUNK):
-                deleted += await self._replace_all(
-                    keys[first : first + CHUNK], decide, seconds=PURGE_SECONDS
-                )
-            # Where none was, others purge the same.
-            if deleted or not keys:
-                return deleted
-        return 0
+        return await decisions.delete_due(lambda: self._due(purge, limit or BATCH), delete)
 
     async def purgeable(self, purge: Purge, limit: int) -> int:
         return await self._runner.run(
@@ -235,16 +201,10 @@ class DatastoreStore(SessionStore):
         self, keys: Sequence[str], decide: Decide, *, seconds: float = CALL_SECONDS
     ) -> int:
         """How many records became something else."""
-        replaced: set[str] = set()
-
-        def noting(key: str, stored: Record | None) -> After:
-            after = decide(key, stored)
-            (replaced.discard if after is None else replaced.add)(key)
-            return after
-
         if not keys:
             return 0
+        counting = Counting(decide)
         too_large = await self._runner.run(
-            lambda attempt: self._sessions(attempt).replace_all(keys, noting), seconds=seconds
+            lambda attempt: self._sessions(attempt).replace_all(keys, counting), seconds=seconds
         )
-        return len(replaced - too_large)
+        return len(counting.keys - too_large)

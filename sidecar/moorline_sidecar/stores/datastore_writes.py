@@ -7,14 +7,14 @@ the version is still the same; else it is read anew. Datastore compares and stor
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
-from typing import Final, TypeAlias
+from collections.abc import Iterable, Sequence
+from typing import Final
 
 from google.cloud.datastore_v1.types import EntityResult, Mutation
 
-from moorline_sidecar.domain.session import Record, Session
-from moorline_sidecar.errors import AlreadyExists, StoreUnavailable, TooLarge
-from moorline_sidecar.stores import transitions
+from moorline_sidecar.domain.session import Session
+from moorline_sidecar.errors import AlreadyExists, TooLarge
+from moorline_sidecar.stores import decisions
 from moorline_sidecar.stores.base import Outcome, Write
 from moorline_sidecar.stores.datastore_errors import CONTENDED, TAKEN
 from moorline_sidecar.stores.datastore_records import (
@@ -25,26 +25,11 @@ from moorline_sidecar.stores.datastore_records import (
     record_in,
 )
 from moorline_sidecar.stores.datastore_running import Attempt, gathered
+from moorline_sidecar.stores.decisions import Contended, Decide, Deleted
 
 PAUSE_SECONDS: Final = 0.02
 PAUSE_SECONDS_MAX: Final = 0.32
 """After what the server would not decide about; each is twice as long as the one before."""
-
-
-class Deleted:
-    """What a record becomes that is to be deleted."""
-
-
-DELETED: Final = Deleted()
-
-After: TypeAlias = Record | Deleted | None
-"""What a record becomes; None: it is left alone."""
-
-Decide: TypeAlias = Callable[[str, Record | None], After]
-
-
-class Contended(StoreUnavailable):
-    """Others were faster each time."""
 
 
 class Sessions:
@@ -77,14 +62,9 @@ class Sessions:
 
     async def write(self, writes: Sequence[Write]) -> list[Outcome]:
         """What became of each write, in order."""
-        by_key = {each.key: each for each in writes}
         known: dict[str, Outcome] = {}
-
-        def decide(key: str, stored: Record | None) -> After:
-            known[key], after = transitions.written(stored, by_key[key])
-            return after
-
-        too_large = await self.replace_all(by_key, decide)
+        keys = dict.fromkeys(each.key for each in writes)
+        too_large = await self.replace_all(keys, decisions.write(writes, known))
         return [Outcome.TOO_LARGE if each.key in too_large else known[each.key] for each in writes]
 
     async def replace_all(self, keys: Iterable[str], decide: Decide) -> set[str]:

@@ -6,20 +6,21 @@ compare-and-set on the entry; what has to be found is found by the map's indexes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
 from hazelcast import predicate
 from hazelcast.core import HazelcastJsonValue
 
-from moorline_sidecar.domain.session import Mark, Record, Session, Tombstone
+from moorline_sidecar.domain.session import Mark, Record, Session
 from moorline_sidecar.errors import AlreadyExists, StoreError
+from moorline_sidecar.stores import decisions, transitions
 from moorline_sidecar.stores import hazelcast_finding as finding
 from moorline_sidecar.stores import hazelcast_writes as writing
-from moorline_sidecar.stores import transitions
 from moorline_sidecar.stores.base import (
     BATCH,
+    CALL_SECONDS,
     PURGE_SECONDS,
     Copy,
     Expired,
@@ -31,6 +32,7 @@ from moorline_sidecar.stores.base import (
     Write,
 )
 from moorline_sidecar.stores.connection import Source, UriConnection
+from moorline_sidecar.stores.decisions import Counting, Decide
 from moorline_sidecar.stores.diagnosis import READY, Diagnosis
 from moorline_sidecar.stores.hazelcast_client import Link
 from moorline_sidecar.stores.hazelcast_diagnosis import diagnose
@@ -44,11 +46,7 @@ from moorline_sidecar.stores.hazelcast_rows import (
     summary_of,
 )
 from moorline_sidecar.stores.hazelcast_running import Attempt, Runner
-from moorline_sidecar.stores.hazelcast_writes import DELETED, TRIES, After
 from moorline_sidecar.stores.json_records import record_of, text_of
-
-CHUNK: Final = 64
-"""Sessions that a purge has in memory at once."""
 
 PREPARE_SECONDS: Final = 300.0
 """For the indexes of a large map that has none yet."""
@@ -108,26 +106,14 @@ class HazelcastStore(SessionStore):
         return await self._runner.run(lambda attempt: writing.write(attempt, writes))
 
     async def touch(self, touches: Sequence[Touch]) -> None:
-        by_key = {touch.key: touch for touch in touches}
-
-        def decide(key: str, stored: Record | None) -> After:
-            return transitions.touched(stored, by_key[key])
-
-        await self._replace_all(list(by_key), decide)
+        keys = list(dict.fromkeys(touch.key for touch in touches))
+        await self._replace_all(keys, decisions.touch(touches))
 
     async def settle(self, key: str, origin: str) -> bool:
-        def decide(_key: str, stored: Record | None) -> After:
-            copy = transitions.copy_in(stored, origin)
-            return None if copy is None else transitions.settled(copy)
-
-        return await self._replace_all([key], decide) == 1
+        return await self._replace_all([key], decisions.settle(origin)) == 1
 
     async def discard(self, key: str, origin: str, version: int) -> bool:
-        def decide(_key: str, stored: Record | None) -> After:
-            copy = transitions.copy_in(stored, origin)
-            return DELETED if copy is not None and copy.version == version else None
-
-        return await self._replace_all([key], decide) == 1
+        return await self._replace_all([key], decisions.discard(origin, version)) == 1
 
     async def expired(self, before: int, limit: int) -> list[Expired]:
         wanted = limit or BATCH
@@ -157,12 +143,7 @@ class HazelcastStore(SessionStore):
             where = await finding.earliest(attempt, "graceUntil", before, wanted)
             return (await finding.keys_of(attempt, where))[:wanted]
 
-        def decide(_key: str, stored: Record | None) -> After:
-            if not isinstance(stored, Tombstone) or stored.grace_until is None:
-                return None
-            return transitions.without_grace(stored) if stored.grace_until < before else None
-
-        return await self._replace_all(await self._runner.run(find), decide)
+        return await self._replace_all(await self._runner.run(find), decisions.drop_grace(before))
 
     async def by_principal(self, principal: str, after: str | None, limit: int) -> list[Summary]:
         async def find(attempt: Attempt) -> list[Summary]:
@@ -172,23 +153,10 @@ class HazelcastStore(SessionStore):
         return await self._runner.run(find)
 
     async def purge(self, purge: Purge, limit: int) -> int:
-        wanted = limit or BATCH
+        async def delete(keys: Sequence[str]) -> int:
+            return await self._replace_all(keys, decisions.purge(purge), seconds=PURGE_SECONDS)
 
-        def decide(_key: str, stored: Record | None) -> After:
-            is_due = stored is not None and transitions.is_purgeable(stored, purge)
-            return DELETED if is_due else None
-
-        for _ in range(TRIES):
-            keys = await self._due(purge, wanted)
-            deleted = 0
-            for first in range(0, len(keys), CHUNK):
-                deleted += await self._replace_all(
-                    keys[first : first + CHUNK], decide, seconds=PURGE_SECONDS
-                )
-            # Where none was, others purge the same.
-            if deleted or not keys:
-                return deleted
-        return 0
+        return await decisions.delete_due(lambda: self._due(purge, limit or BATCH), delete)
 
     async def purgeable(self, purge: Purge, limit: int) -> int:
         count = await self._runner.run(
@@ -263,26 +231,20 @@ class HazelcastStore(SessionStore):
     async def _replace_all(
         self,
         keys: Sequence[str],
-        decide: Callable[[str, Record | None], After],
+        decide: Decide,
         *,
-        seconds: float | None = None,
+        seconds: float = CALL_SECONDS,
     ) -> int:
         """How many records became something else."""
-        replaced: set[str] = set()
-
-        def noting(key: str, stored: Record | None) -> After:
-            after = decide(key, stored)
-            (replaced.discard if after is None else replaced.add)(key)
-            return after
+        counting = Counting(decide)
 
         async def replace_all(attempt: Attempt) -> set[str]:
-            return await writing.replace_all(attempt, keys, noting)
+            return await writing.replace_all(attempt, keys, counting)
 
         if not keys:
             return 0
-        run = self._runner.run
-        refused = await (run(replace_all) if seconds is None else run(replace_all, seconds=seconds))
-        return len(replaced - refused)
+        refused = await self._runner.run(replace_all, seconds=seconds)
+        return len(counting.keys - refused)
 
 
 def _clock(map_name: str) -> str:

@@ -8,47 +8,21 @@ no text of a session ever comes back, so that comparing texts compares versions.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final, TypeAlias
+from collections.abc import Iterable, Mapping, Sequence
 
-from moorline_sidecar.domain.session import Record
-from moorline_sidecar.errors import StoreUnavailable
-from moorline_sidecar.stores import transitions
+from moorline_sidecar.stores import decisions, transitions
 from moorline_sidecar.stores.base import Change, Outcome, Write
+from moorline_sidecar.stores.decisions import TRIES, Contended, Decide, Deleted
 from moorline_sidecar.stores.hazelcast_errors import FULL
 from moorline_sidecar.stores.hazelcast_running import Attempt
 from moorline_sidecar.stores.json_records import record_of, text_of
 
-TRIES: Final = 10
-"""Of a write that others were faster than, each time."""
-
-
-class Deleted:
-    """What a record becomes that is to be deleted."""
-
-
-DELETED: Final = Deleted()
-
-After: TypeAlias = Record | Deleted | None
-"""What a record becomes; None: it is left alone."""
-
-Decide: TypeAlias = Callable[[str, Record | None], After]
-
-
-class Contended(StoreUnavailable):
-    """Others were faster each time."""
-
 
 async def write(attempt: Attempt, writes: Sequence[Write]) -> list[Outcome]:
     """What became of each write, in order."""
-    by_key = {each.key: each for each in writes}
     known = await _write_unread(attempt, writes)
-
-    def decide(key: str, stored: Record | None) -> After:
-        known[key], after = transitions.written(stored, by_key[key])
-        return after
-
-    refused = await replace_all(attempt, [key for key in by_key if key not in known], decide)
+    keys = dict.fromkeys(each.key for each in writes if each.key not in known)
+    refused = await replace_all(attempt, keys, decisions.write(writes, known))
     return [Outcome.REFUSED if each.key in refused else known[each.key] for each in writes]
 
 

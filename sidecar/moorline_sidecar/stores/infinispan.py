@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from moorline_sidecar.domain.session import Mark, Record, Session, Tombstone
+from moorline_sidecar.domain.session import Mark, Record, Session
 from moorline_sidecar.errors import AlreadyExists, StoreError, StoreRefused
+from moorline_sidecar.stores import decisions, transitions
 from moorline_sidecar.stores import infinispan_finding as finding
 from moorline_sidecar.stores import infinispan_schema as schema
 from moorline_sidecar.stores import infinispan_wire as wire
 from moorline_sidecar.stores import infinispan_writes as writing
-from moorline_sidecar.stores import transitions
 from moorline_sidecar.stores.base import (
     CALL_SECONDS,
     PURGE_SECONDS,
@@ -29,6 +29,7 @@ from moorline_sidecar.stores.base import (
     Write,
 )
 from moorline_sidecar.stores.connection import Source, UriConnection
+from moorline_sidecar.stores.decisions import Counting, Decide
 from moorline_sidecar.stores.diagnosis import READY, Diagnosis
 from moorline_sidecar.stores.infinispan_client import Client
 from moorline_sidecar.stores.infinispan_diagnosis import diagnose
@@ -47,10 +48,6 @@ from moorline_sidecar.stores.infinispan_records import (
 )
 from moorline_sidecar.stores.infinispan_registry import InfinispanRegistry
 from moorline_sidecar.stores.infinispan_running import Attempt, Runner
-from moorline_sidecar.stores.infinispan_writes import DELETED, TRIES, After, Decide
-
-CHUNK: Final = 64
-"""Sessions that a purge has in memory at once."""
 
 _CLOCK: Final = "moorline.clock"
 _CLOCK_SECONDS: Final = 60
@@ -104,26 +101,14 @@ class InfinispanStore(SessionStore):
         return await self._runner.run(lambda attempt: writing.write(attempt, self._cache, writes))
 
     async def touch(self, touches: Sequence[Touch]) -> None:
-        by_key = {touch.key: touch for touch in touches}
-
-        def decide(key: str, stored: Record | None) -> After:
-            return transitions.touched(stored, by_key[key])
-
-        await self._replace_all(list(by_key), decide)
+        keys = list(dict.fromkeys(touch.key for touch in touches))
+        await self._replace_all(keys, decisions.touch(touches))
 
     async def settle(self, key: str, origin: str) -> bool:
-        def decide(_key: str, stored: Record | None) -> After:
-            copy = transitions.copy_in(stored, origin)
-            return None if copy is None else transitions.settled(copy)
-
-        return await self._replace_all([key], decide) == 1
+        return await self._replace_all([key], decisions.settle(origin)) == 1
 
     async def discard(self, key: str, origin: str, version: int) -> bool:
-        def decide(_key: str, stored: Record | None) -> After:
-            copy = transitions.copy_in(stored, origin)
-            return DELETED if copy is not None and copy.version == version else None
-
-        return await self._replace_all([key], decide) == 1
+        return await self._replace_all([key], decisions.discard(origin, version)) == 1
 
     async def expired(self, before: int, limit: int) -> list[Expired]:
         found = await self._find(finding.earliest(EXPIRED_FIELDS, "due", before, limit))
@@ -136,12 +121,8 @@ class InfinispanStore(SessionStore):
     async def drop_grace(self, before: int, limit: int) -> int:
         found = await self._find(finding.earliest(("key",), "graceUntil", before, limit))
 
-        def decide(_key: str, stored: Record | None) -> After:
-            if not isinstance(stored, Tombstone) or stored.grace_until is None:
-                return None
-            return transitions.without_grace(stored) if stored.grace_until < before else None
-
-        return await self._replace_all([str(key) for (key,) in found], decide)
+        keys = [str(key) for (key,) in found]
+        return await self._replace_all(keys, decisions.drop_grace(before))
 
     async def by_principal(self, principal: str, after: str | None, limit: int) -> list[Summary]:
         found = await self._find(finding.of_principal(SUMMARY_FIELDS, principal, after, limit))
@@ -150,21 +131,13 @@ class InfinispanStore(SessionStore):
     async def purge(self, purge: Purge, limit: int) -> int:
         search = finding.purgeable(("key",), purge, limit)
 
-        def decide(_key: str, stored: Record | None) -> After:
-            is_due = stored is not None and transitions.is_purgeable(stored, purge)
-            return DELETED if is_due else None
+        async def due() -> list[str]:
+            return [str(key) for (key,) in await self._find(search, seconds=PURGE_SECONDS)]
 
-        for _ in range(TRIES):
-            found = await self._find(search, seconds=PURGE_SECONDS)
-            keys = [str(key) for (key,) in found]
-            deleted = 0
-            for first in range(0, len(keys), CHUNK):
-                some = keys[first : first + CHUNK]
-                deleted += await self._replace_all(some, decide, seconds=PURGE_SECONDS)
-            # Where none was, others purge the same.
-            if deleted or not keys:
-                return deleted
-        return 0
+        async def delete(keys: Sequence[str]) -> int:
+            return await self._replace_all(keys, decisions.purge(purge), seconds=PURGE_SECONDS)
+
+        return await decisions.delete_due(due, delete)
 
     async def purgeable(self, purge: Purge, limit: int) -> int:
         count = await self._runner.run(
@@ -225,17 +198,12 @@ class InfinispanStore(SessionStore):
         self, keys: Sequence[str], decide: Decide, *, seconds: float = CALL_SECONDS
     ) -> int:
         """How many records became something else."""
-        replaced: set[str] = set()
-
-        def noting(key: str, stored: Record | None) -> After:
-            after = decide(key, stored)
-            (replaced.discard if after is None else replaced.add)(key)
-            return after
+        counting = Counting(decide)
 
         async def replace_all(attempt: Attempt) -> set[str]:
-            return await writing.replace_all(attempt, self._cache, keys, noting)
+            return await writing.replace_all(attempt, self._cache, keys, counting)
 
         if not keys:
             return 0
         refused = await self._runner.run(replace_all, seconds=seconds)
-        return len(replaced - refused)
+        return len(counting.keys - refused)

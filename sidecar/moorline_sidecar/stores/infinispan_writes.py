@@ -7,47 +7,22 @@ step.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Final, TypeAlias
+from collections.abc import Iterable, Sequence
 
 from moorline_sidecar.domain.session import Record
-from moorline_sidecar.errors import StoreUnavailable
+from moorline_sidecar.stores import decisions
 from moorline_sidecar.stores import infinispan_wire as wire
-from moorline_sidecar.stores import transitions
 from moorline_sidecar.stores.base import Outcome, Write
+from moorline_sidecar.stores.decisions import TRIES, Contended, Decide, Deleted
 from moorline_sidecar.stores.infinispan_records import key_of, read, value_of
 from moorline_sidecar.stores.infinispan_running import Attempt
-
-TRIES: Final = 10
-"""Of a write that others were faster than, each time."""
-
-
-class Deleted:
-    """What a record becomes that is to be deleted."""
-
-
-DELETED: Final = Deleted()
-
-After: TypeAlias = Record | Deleted | None
-"""What a record becomes; None: it is left alone."""
-
-Decide: TypeAlias = Callable[[str, Record | None], After]
-
-
-class Contended(StoreUnavailable):
-    """Others were faster each time."""
 
 
 async def write(attempt: Attempt, cache: str, writes: Sequence[Write]) -> list[Outcome]:
     """What became of each write, in order."""
-    by_key = {each.key: each for each in writes}
     known: dict[str, Outcome] = {}
-
-    def decide(key: str, stored: Record | None) -> After:
-        known[key], after = transitions.written(stored, by_key[key])
-        return after
-
-    refused = await replace_all(attempt, cache, by_key, decide)
+    keys = dict.fromkeys(each.key for each in writes)
+    refused = await replace_all(attempt, cache, keys, decisions.write(writes, known))
     return [Outcome.REFUSED if each.key in refused else known[each.key] for each in writes]
 
 
