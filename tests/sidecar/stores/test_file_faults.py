@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 import pytest
-from moorline_sidecar.domain.session import Session, Tombstone
+from moorline_sidecar.domain.session import Tombstone
 from moorline_sidecar.errors import (
     OutcomeUnknown,
     StoreRefused,
@@ -35,6 +35,7 @@ from tests.contract.sessions import (
     with_attributes,
     written,
 )
+from tests.sidecar.stores import failing
 from tests.sidecar.stores.step_disk import FullDisk, StepDisk, files_in, nothing
 
 ROOT = Path(__file__).parents[3]
@@ -264,20 +265,7 @@ async def test_a_lock_is_gone_with_its_process(store: FileStore, tmp_path: Path)
 async def test_calls_that_are_given_up_at_any_moment_apply_whole_or_not_at_all(
     store: FileStore,
 ) -> None:
-    session: Session = await inserted(store, contexts={"/": {}})
-    for n in range(40):
-        change = with_attributes(session, {f"a{n}": n, f"b{n}": n})
-        try:
-            async with asyncio.timeout(0.0002 * n):
-                await store.write([change])
-        except TimeoutError:
-            pass
-        found = await stored_session(store)
-        if found.version == session.version:
-            # It may yet be under way: the next write, by the same version, is what decides.
-            assert await written(store, change) is Outcome.APPLIED
-        assert await stored(store) == change.after
-        session = change.after
+    await failing.check_given_up(store, step_seconds=0.0002)
 
 
 async def test_writers_of_several_processes_lose_nothing(tmp_path: Path) -> None:

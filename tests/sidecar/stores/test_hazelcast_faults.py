@@ -4,64 +4,41 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final
 
 import pytest
 from hazelcast.core import HazelcastJsonValue
 from moorline_sidecar.errors import AlreadyExists, OutcomeUnknown, StoreUnavailable
-from moorline_sidecar.stores.base import Outcome, Purge, PurgeKind
+from moorline_sidecar.stores.base import Outcome
 from moorline_sidecar.stores.hazelcast import HazelcastStore
 
 from e2e.app.hazelcast import GUARDED, HazelcastMember
 from tests.contract.backends import map_store
 from tests.contract.sessions import (
-    T0,
     a_session,
-    a_touch,
     an_end,
-    inserted,
-    stored,
     stored_session,
     with_attributes,
     written,
 )
 from tests.lossy_link import LossyLink, lossy_link
+from tests.sidecar.stores import failing
 from tests.sidecar.stores.crashes import until_it_answers
+from tests.sidecar.stores.failing import EVERYTHING, KEYS, NEW, SESSIONS, TO_BE, WRITES, fill
 from tests.sidecar.stores.hazelcast_raw import raw_map
 
-Call: TypeAlias = Callable[[HazelcastStore], Awaitable[object]]
-
-NEW: Final = a_session("new", write_id="by the insert")
-SESSIONS: Final = [a_session(str(n)) for n in range(3)]
-COPY: Final = a_session("copy", renew_of="origin")
-KEYS: Final = ["new", "0", "1", "2", "copy"]
-PURGE: Final = Purge(kind=PurgeKind.INVALID, before=T0, now=T0)
-
-TO_BE: Final = {"to be": 1}
-
-# With each what only its request to change something holds.
-WRITES: Final[dict[str, tuple[bytes, Call]]] = {
-    "insert": (b"by the insert", lambda store: store.insert(NEW)),
-    "one change": (b"to be", lambda store: store.write([with_attributes(SESSIONS[0], TO_BE)])),
-    "an end": (b'"reason":"logout"', lambda store: store.write([an_end("0")])),
-    "many": (b"to be", lambda store: store.write([with_attributes(s, TO_BE) for s in SESSIONS])),
-    "touch": (b"node7", lambda store: store.touch([a_touch(s, T0 + 9) for s in SESSIONS])),
-    "settle": (b'"renewOf":"origin"', lambda store: store.settle("copy", "origin")),
-    "discard": (b'"renewOf":"origin"', lambda store: store.discard("copy", "origin", 1)),
+# What only the request to change something holds.
+HOLDS: Final = {
+    "insert": b"by the insert",
+    "one change": b"to be",
+    "an end": b'"reason":"logout"',
+    "many": b"to be",
+    "touch": b"node7",
+    "settle": b'"renewOf":"origin"',
+    "discard": b'"renewOf":"origin"',
 }
-READS: Final[dict[str, Call]] = {
-    "load": lambda store: store.load(["0", "1"]),
-    "confirm": lambda store: store.confirm(["0"]),
-    "expired": lambda store: store.expired(T0, 0),
-    "by principal": lambda store: store.by_principal("ada", None, 10),
-    "count": lambda store: store.count(),
-    "now": lambda store: store.now(),
-    "server": lambda store: store.server(),
-    "purgeable": lambda store: store.purgeable(PURGE, 10),
-}
-EVERYTHING: Final[dict[str, Call]] = {name: call for name, (_, call) in WRITES.items()} | READS
 
 
 @pytest.fixture
@@ -87,81 +64,35 @@ async def linked(link: LossyLink, mongo_collection: str) -> AsyncIterator[Hazelc
     await store.close()
 
 
-async def fill(store: HazelcastStore) -> None:
-    for session in (*SESSIONS, COPY):
-        await store.insert(session)
-
-
-@pytest.mark.parametrize(("request_holds", "call"), WRITES.values(), ids=WRITES.keys())
+@pytest.mark.parametrize(("name", "holds"), HOLDS.items(), ids=HOLDS.keys())
 async def test_a_write_whose_answer_was_lost_may_have_been_applied(
-    store: HazelcastStore, linked: HazelcastStore, link: LossyLink, request_holds: bytes, call: Call
+    store: HazelcastStore, linked: HazelcastStore, link: LossyLink, name: str, holds: bytes
 ) -> None:
-    await fill(store)
-    before = await store.load(KEYS)
-    link.lose_answer_after(request_holds)
-
-    with pytest.raises(OutcomeUnknown):
-        await call(linked)
-
-    assert await store.load(KEYS) != before
+    await failing.check_lost_answer(store, linked, WRITES[name], link.lose_answer_after, holds)
 
 
 async def test_writes_whose_answers_were_lost_are_known_again(
     store: HazelcastStore, linked: HazelcastStore, link: LossyLink
 ) -> None:
-    await fill(store)
-    changes = [with_attributes(session, TO_BE) for session in SESSIONS]
-    link.lose_answer_after(b"to be")
-
-    with pytest.raises(OutcomeUnknown):
-        await linked.write(changes)
-
-    assert await linked.write(changes) == [Outcome.APPLIED] * 3
-    assert list((await store.load(["0", "1", "2"])).values()) == [c.after for c in changes]
+    await failing.check_known_again(store, linked, link.lose_answer_after, b"to be")
 
 
 async def test_an_insert_whose_answer_was_lost_is_known_again(
     store: HazelcastStore, linked: HazelcastStore, link: LossyLink
 ) -> None:
-    link.lose_answer_after(b"by the insert")
-
-    with pytest.raises(OutcomeUnknown):
-        await linked.insert(NEW)
-
-    with pytest.raises(AlreadyExists):
-        await linked.insert(NEW)
-    assert (await stored_session(store, "new")).write_id == NEW.write_id
+    await failing.check_insert_known_again(store, linked, link.lose_answer_after, b"by the insert")
 
 
 async def test_a_connection_that_went_stale_is_replaced_unnoticed(
     store: HazelcastStore, linked: HazelcastStore, link: LossyLink
 ) -> None:
-    session = await inserted(store)
-    await linked.load(["session-1"])
-    await link.close()
-    await link.open()
-
-    assert await stored(linked) == session
-    change = with_attributes(session, TO_BE)
-    assert await written(linked, change) is Outcome.APPLIED
+    await failing.check_stale_connection(store, linked, link)
 
 
 async def test_a_cluster_out_of_reach_is_unavailable_and_comes_back(
     store: HazelcastStore, linked: HazelcastStore, link: LossyLink
 ) -> None:
-    await fill(store)
-    await link.close()
-    with pytest.raises(StoreUnavailable):
-        await linked.now()
-
-    results = await asyncio.gather(
-        *(call(linked) for call in EVERYTHING.values()), return_exceptions=True
-    )
-
-    assert [type(result) for result in results] == [StoreUnavailable] * len(EVERYTHING)
-    await link.open()
-    await until_it_answers(linked)
-    assert await linked.load(["0"]) == {"0": SESSIONS[0]}
+    await failing.check_out_of_reach(store, linked, link)
 
 
 async def test_a_call_that_gets_no_answer_ends_in_time_and_tells_what_it_may_have_done(
@@ -174,11 +105,8 @@ async def test_a_call_that_gets_no_answer_ends_in_time_and_tells_what_it_may_hav
     link.stall()
 
     async with asyncio.timeout(10):
-        results = await asyncio.gather(
-            *(call(linked) for call in calls.values()), return_exceptions=True
-        )
+        found = await failing.outcomes(linked, calls)
 
-    found = dict(zip(calls, map(type, results), strict=True))
     # What has to read first had sent nothing yet.
     sent = {"insert", "one change", "many"}
     assert found == {name: OutcomeUnknown if name in sent else StoreUnavailable for name in found}
@@ -192,35 +120,13 @@ async def test_a_call_that_gets_no_answer_ends_in_time_and_tells_what_it_may_hav
 async def test_a_call_that_is_given_up_before_it_was_sent_is_never_applied(
     store: HazelcastStore, linked: HazelcastStore, link: LossyLink
 ) -> None:
-    await fill(store)
-    link.stall()
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.1):
-            await linked.write([an_end("0")])
-    await link.close()
-    await link.open()
-    await until_it_answers(linked)
-
-    assert await stored(store, "0") == SESSIONS[0]
+    await failing.check_never_sent(store, linked, link)
 
 
 async def test_calls_that_are_given_up_at_any_moment_apply_whole_or_not_at_all(
     store: HazelcastStore,
 ) -> None:
-    session = await inserted(store, contexts={"/": {}})
-    for n in range(40):
-        change = with_attributes(session, {f"a{n}": n, f"b{n}": n})
-        try:
-            async with asyncio.timeout(0.0005 * n):
-                await store.write([change])
-        except TimeoutError:
-            pass
-        found = await stored_session(store)
-        if found.version == session.version:
-            # It may yet be under way: the next write, by the same version, is what decides.
-            assert await written(store, change) is Outcome.APPLIED
-        assert await stored(store) == change.after
-        session = change.after
+    await failing.check_given_up(store, step_seconds=0.0005)
 
 
 async def test_a_frozen_member_is_given_up_in_time_and_served_from_again(
@@ -268,16 +174,7 @@ def state_of(stat: Path) -> str:
 async def test_a_writer_against_a_logout_leaves_the_session_ended(
     store: HazelcastStore, linked: HazelcastStore
 ) -> None:
-    for n in range(10):
-        session = await inserted(store, f"raced-{n}")
-
-        changed, ended = await asyncio.gather(
-            written(linked, with_attributes(session, TO_BE)), written(store, an_end(session.key))
-        )
-
-        assert ended is Outcome.APPLIED
-        assert changed in {Outcome.APPLIED, Outcome.ENDED}
-        assert not (await store.confirm([session.key]))[session.key].is_valid
+    await failing.check_race_with_logout(store, linked)
 
 
 async def test_a_minority_serves_nothing_where_the_map_is_protected(

@@ -1,14 +1,13 @@
 """What Redis' store answers when a call goes wrong: perhaps applied, or surely not."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Final, TypeAlias
+from collections.abc import AsyncIterator
+from typing import Final
 
 import pytest
 import uvloop
 from moorline_sidecar.domain.session import Reason, Session, Tombstone
 from moorline_sidecar.errors import (
-    AlreadyExists,
     OutcomeUnknown,
     StoreRefused,
     StoreUnavailable,
@@ -28,40 +27,26 @@ from tests.contract.sessions import (
     an_end,
     inserted,
     stored,
-    stored_session,
     with_attributes,
     written,
 )
 from tests.lossy_link import LossyLink, lossy_link
+from tests.sidecar.stores import failing
 from tests.sidecar.stores.crashes import until_it_answers
+from tests.sidecar.stores.failing import (
+    EVERYTHING,
+    KEYS,
+    PURGE,
+    READS,
+    SESSIONS,
+    WRITES,
+    Call,
+    fill,
+)
 from tests.sidecar.stores.redis_keys import expected_indexes, indexes, raw
 from tests.stores_fixtures import running_database
 
-Call: TypeAlias = Callable[[RedisStore], Awaitable[object]]
-
-SESSIONS: Final = [a_session(str(n), principal="ada") for n in range(3)]
-COPY: Final = a_session("copy", renew_of="origin")
-KEYS: Final = ["new", "0", "1", "2", "copy"]
-
-WRITES: Final[dict[str, Call]] = {
-    "insert": lambda store: store.insert(a_session("new")),
-    "one change": lambda store: store.write([with_attributes(SESSIONS[0], {"a": 1})]),
-    "an end": lambda store: store.write([an_end("0")]),
-    "many": lambda store: store.write([with_attributes(s, {"a": 1}) for s in SESSIONS]),
-    "touch": lambda store: store.touch([a_touch(s, T0 + 9) for s in SESSIONS]),
-    "settle": lambda store: store.settle("copy", "origin"),
-    "discard": lambda store: store.discard("copy", "origin", 1),
-}
-READS: Final[dict[str, Call]] = {
-    "load": lambda store: store.load(["0", "1"]),
-    "confirm": lambda store: store.confirm(["0"]),
-    "expired": lambda store: store.expired(T0, 0),
-    "by principal": lambda store: store.by_principal("ada", None, 10),
-    "count": lambda store: store.count(),
-    "now": lambda store: store.now(),
-}
-PURGE: Final = Purge(kind=PurgeKind.VALID, before=T0, now=T0)
-EVERYTHING: Final = WRITES | READS | {"purge": lambda store: store.purge(PURGE, 0)}
+ALL_CALLS: Final = EVERYTHING | {"purge": lambda store: store.purge(PURGE, 0)}
 writes = pytest.mark.parametrize("call", WRITES.values(), ids=WRITES.keys())
 
 
@@ -94,23 +79,11 @@ async def linked(link: LossyLink, prefix: str, store: RedisStore) -> AsyncIterat
     await linked.close()
 
 
-async def fill(store: RedisStore) -> None:
-    for session in (*SESSIONS, COPY):
-        await store.insert(session)
-
-
 @writes
 async def test_a_write_whose_answer_was_lost_may_have_been_applied(
     store: RedisStore, linked: RedisStore, link: LossyLink, call: Call
 ) -> None:
-    await fill(store)
-    before = await store.load(KEYS)
-    link.lose_answer_after(b"EVALSHA")
-
-    with pytest.raises(OutcomeUnknown):
-        await call(linked)
-
-    assert await store.load(KEYS) != before
+    await failing.check_lost_answer(store, linked, call, link.lose_answer_after, b"EVALSHA")
 
 
 async def test_writes_whose_answer_was_lost_are_known_again(
@@ -132,15 +105,7 @@ async def test_writes_whose_answer_was_lost_are_known_again(
 async def test_an_insert_whose_answer_was_lost_is_known_again(
     store: RedisStore, linked: RedisStore, link: LossyLink
 ) -> None:
-    session = a_session()
-    link.lose_answer_after(b"EVALSHA")
-
-    with pytest.raises(OutcomeUnknown):
-        await linked.insert(session)
-
-    with pytest.raises(AlreadyExists):
-        await linked.insert(session)
-    assert (await stored_session(store)).write_id == session.write_id
+    await failing.check_insert_known_again(store, linked, link.lose_answer_after, b"EVALSHA")
 
 
 async def test_a_read_whose_answer_was_lost_is_asked_again(
@@ -190,16 +155,7 @@ def test_a_write_on_a_connection_that_broke_meanwhile_was_surely_not_applied(
 async def test_a_server_out_of_reach_is_unavailable_and_comes_back(
     store: RedisStore, linked: RedisStore, link: LossyLink
 ) -> None:
-    await fill(store)
-    await link.close()
-
-    results = await asyncio.gather(
-        *(call(linked) for call in EVERYTHING.values()), return_exceptions=True
-    )
-
-    assert [type(result) for result in results] == [StoreUnavailable] * len(EVERYTHING)
-    await link.open()
-    assert await linked.load(["0"]) == {"0": SESSIONS[0]}
+    await failing.check_out_of_reach(store, linked, link, ALL_CALLS)
 
 
 async def test_a_server_that_does_not_answer_is_given_up_in_time(
@@ -231,20 +187,7 @@ async def test_a_server_that_does_not_answer_is_given_up_in_time(
 async def test_calls_that_are_given_up_at_any_moment_apply_whole_or_not_at_all(
     store: RedisStore, redis: Database, prefix: str
 ) -> None:
-    session: Session = await inserted(store, contexts={"/": {}}, principal="ada")
-    for n in range(60):
-        change = with_attributes(session, {f"a{n}": n, f"b{n}": n})
-        try:
-            async with asyncio.timeout(0.0001 * n):
-                await store.write([change])
-        except TimeoutError:
-            pass
-        found = await stored_session(store)
-        if found.version == session.version:
-            # It may yet be under way: the next write, by the same version, is what decides.
-            assert await written(store, change) is Outcome.APPLIED
-        assert await stored(store) == change.after
-        session = change.after
+    await failing.check_given_up(store, step_seconds=0.0001, times=60)
     assert await indexes(redis.uri, prefix) == await expected_indexes(redis.uri, prefix)
 
 
@@ -318,11 +261,11 @@ async def test_a_primary_without_its_replicas_answers_nothing() -> None:
     with running_database(RedisServer, *options) as server:
         store = key_value_store(server.uri)
 
-        results = await asyncio.gather(
-            *(call(store) for call in EVERYTHING.values()), return_exceptions=True
-        )
+        found = await failing.outcomes(store, ALL_CALLS)
 
-        assert {type(result) for result in results} == {StoreUnavailable}
+        # What it is asked about itself it answers.
+        assert found.pop("server") is str
+        assert set(found.values()) == {StoreUnavailable}
         assert (await store.check()).reason == "NotPrimary"
         await store.close()
 

@@ -2,67 +2,37 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Final, TypeAlias
+from typing import Final
 
 import pytest
 import uvloop
-from moorline_sidecar.domain.session import Session
 from moorline_sidecar.errors import (
-    AlreadyExists,
-    OutcomeUnknown,
     StoreRefused,
     StoreUnavailable,
 )
-from moorline_sidecar.stores.base import Outcome, Purge, PurgeKind
+from moorline_sidecar.stores.base import Outcome
 from moorline_sidecar.stores.sql import SqlStore
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tests.contract.backends import relational_store
 from tests.contract.sessions import (
-    T0,
     a_session,
-    a_touch,
     an_end,
     changed,
     inserted,
     stored,
-    stored_session,
     with_attributes,
     written,
 )
 from tests.lossy_link import LossyLink, lossy_link
+from tests.sidecar.stores import failing
 from tests.sidecar.stores.crashes import until_it_answers
+from tests.sidecar.stores.failing import EVERYTHING, KEYS, PURGE, SESSIONS, WRITES, Call, fill
 from tests.sidecar.stores.sql_cases import ALL, SERVERS, SqlCase, raw, run, uri_of
 
-Call: TypeAlias = Callable[[SqlStore], Awaitable[object]]
-
-NEW: Final = a_session("new")
-SESSIONS: Final = [a_session(str(n)) for n in range(3)]
-COPY: Final = a_session("copy", renew_of="origin")
-KEYS: Final = ["new", "0", "1", "2", "copy"]
-
-WRITES: Final[dict[str, Call]] = {
-    "insert": lambda store: store.insert(NEW),
-    "one change": lambda store: store.write([with_attributes(SESSIONS[0], {"a": 1})]),
-    "an end": lambda store: store.write([an_end("0")]),
-    "many": lambda store: store.write([with_attributes(s, {"a": 1}) for s in SESSIONS]),
-    "touch": lambda store: store.touch([a_touch(s, T0 + 9) for s in SESSIONS]),
-    "settle": lambda store: store.settle("copy", "origin"),
-    "discard": lambda store: store.discard("copy", "origin", 1),
-}
-READS: Final[dict[str, Call]] = {
-    "load": lambda store: store.load(["0", "1"]),
-    "confirm": lambda store: store.confirm(["0"]),
-    "expired": lambda store: store.expired(T0, 0),
-    "by principal": lambda store: store.by_principal("ada", None, 10),
-    "count": lambda store: store.count(),
-    "now": lambda store: store.now(),
-    "server": lambda store: store.server(),
-}
-PURGE: Final = Purge(kind=PurgeKind.INVALID, before=T0, now=T0)
-EVERYTHING: Final = WRITES | READS | {"purge": lambda store: store.purge(PURGE, 10)}
+ALL_CALLS: Final = EVERYTHING | {"purge": lambda store: store.purge(PURGE, 10)}
 writes = pytest.mark.parametrize("call", WRITES.values(), ids=WRITES.keys())
 servers = pytest.mark.parametrize("case", SERVERS)
 each = pytest.mark.parametrize("case", ALL)
@@ -97,24 +67,12 @@ async def linked(
     await store.close()
 
 
-async def fill(store: SqlStore) -> None:
-    for session in (*SESSIONS, COPY):
-        await store.insert(session)
-
-
 @servers
 @writes
 async def test_a_commit_whose_answer_was_lost_may_have_been_applied(
     store: SqlStore, linked: SqlStore, link: LossyLink, call: Call
 ) -> None:
-    await fill(store)
-    before = await store.load(KEYS)
-    link.lose_answer_after(b"COMMIT")
-
-    with pytest.raises(OutcomeUnknown):
-        await call(linked)
-
-    assert await store.load(KEYS) != before
+    await failing.check_lost_answer(store, linked, call, link.lose_answer_after, b"COMMIT")
 
 
 @servers
@@ -141,30 +99,14 @@ def test_a_connection_that_broke_is_put_away_without_a_word(
 async def test_a_write_whose_answer_was_lost_is_known_again(
     store: SqlStore, linked: SqlStore, link: LossyLink
 ) -> None:
-    await fill(store)
-    changes = [with_attributes(session, {"a": 1}) for session in SESSIONS]
-    link.lose_answer_after(b"COMMIT")
-
-    with pytest.raises(OutcomeUnknown):
-        await linked.write(changes)
-
-    assert await linked.write(changes) == [Outcome.APPLIED] * 3
-    assert list((await store.load(["0", "1", "2"])).values()) == [c.after for c in changes]
+    await failing.check_known_again(store, linked, link.lose_answer_after, b"COMMIT")
 
 
 @servers
 async def test_an_insert_whose_answer_was_lost_is_known_again(
-    linked: SqlStore, store: SqlStore, link: LossyLink
+    store: SqlStore, linked: SqlStore, link: LossyLink
 ) -> None:
-    session = a_session()
-    link.lose_answer_after(b"COMMIT")
-
-    with pytest.raises(OutcomeUnknown):
-        await linked.insert(session)
-
-    with pytest.raises(AlreadyExists):
-        await linked.insert(session)
-    assert (await stored_session(store)).write_id == session.write_id
+    await failing.check_insert_known_again(store, linked, link.lose_answer_after, b"COMMIT")
 
 
 @servers
@@ -198,16 +140,7 @@ async def test_connections_that_all_went_stale_are_replaced_unnoticed(
 async def test_a_server_out_of_reach_is_unavailable_and_comes_back(
     store: SqlStore, linked: SqlStore, link: LossyLink
 ) -> None:
-    await fill(store)
-    await link.close()
-
-    results = await asyncio.gather(
-        *(call(linked) for call in EVERYTHING.values()), return_exceptions=True
-    )
-
-    assert [type(result) for result in results] == [StoreUnavailable] * len(EVERYTHING)
-    await link.open()
-    assert await linked.load(["0"]) == {"0": SESSIONS[0]}
+    await failing.check_out_of_reach(store, linked, link, ALL_CALLS)
 
 
 @servers
@@ -281,20 +214,7 @@ async def test_a_call_that_is_given_up_leaves_the_store_in_order(
 async def test_calls_that_are_given_up_at_any_moment_apply_whole_or_not_at_all(
     store: SqlStore,
 ) -> None:
-    session: Session = await inserted(store, contexts={"/": {}})
-    for n in range(40):
-        change = with_attributes(session, {f"a{n}": n, f"b{n}": n})
-        try:
-            async with asyncio.timeout(0.0005 * n):
-                await store.write([change])
-        except TimeoutError:
-            pass
-        found = await stored_session(store)
-        if found.version == session.version:
-            # It may yet be under way: the next write, by the same version, is what decides.
-            assert await written(store, change) is Outcome.APPLIED
-        assert await stored(store) == change.after
-        session = change.after
+    await failing.check_given_up(store, step_seconds=0.0005)
 
 
 @servers
