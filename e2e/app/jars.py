@@ -66,7 +66,7 @@ INFINISPAN: Final = Jars(
 JARS: Final = (HAZELCAST, INFINISPAN)
 
 _POM: Final = """\
-<project xmlns="http://maven.apache.org/POM/4.0.0">
+<project>
   <modelVersion>4.0.0</modelVersion>
   <groupId>io.moorline</groupId>
   <artifactId>jars</artifactId>

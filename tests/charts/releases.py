@@ -9,6 +9,7 @@ from typing import Any, Final
 import yaml
 
 from tests.operator.control_plane import ControlPlane
+from tests.operator.installation import wait_until_unguarded
 
 KubeObject = dict[str, Any]
 
@@ -69,6 +70,7 @@ def installed(control_plane: ControlPlane, namespace: str, *flags: str) -> Itera
         yield release
     finally:
         release.helm("uninstall")
+        wait_until_unguarded(control_plane)
 
 
 def eventually(is_so: Callable[[], bool]) -> None:

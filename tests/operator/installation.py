@@ -19,15 +19,19 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
+from moorline_operator import naming
 
 from tests.operator.addresses import own_address
 from tests.operator.balancer import Balancer
-from tests.operator.control_plane import ControlPlane
+from tests.operator.control_plane import CommandFailed, ControlPlane
+from tests.operator.workloads import a_bare_pod
 
 CHART: Final = Path(__file__).parents[2] / "charts" / "moorline"
 NAMESPACE: Final = "moorline-system"
 RELEASE: Final = "moorline"
 REPLICAS: Final = 2
+
+GUARDS: Final = "validatingadmissionpolicybindings,mutatingwebhookconfigurations"
 
 READY_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 40.0
@@ -258,6 +262,29 @@ def installed(control_plane: ControlPlane, folder: Path, *values: str) -> Iterat
     finally:
         control_plane.start()
         control_plane.helm("uninstall", RELEASE, *where)
+        wait_until_unguarded(control_plane)
+
+
+def wait_until_unguarded(control_plane: ControlPlane) -> None:
+    """Policies and webhooks hold for a moment longer than they exist.
+
+    Where another release is installed, nothing is waited for.
+    """
+    if control_plane.kubectl("get", GUARDS, "--selector=app.kubernetes.io/name=moorline", "-oname"):
+        return
+    pod = a_bare_pod("default", "unguarded")
+    pod["metadata"]["labels"][naming.WORKER] = "node0"
+
+    def is_admitted() -> bool:
+        try:
+            control_plane.kubectl(
+                "create", "--dry-run=server", "-f", "-", stdin=yaml.safe_dump(pod)
+            )
+        except CommandFailed:
+            return False
+        return True
+
+    wait_until(is_admitted, "pods are still judged by what was uninstalled")
 
 
 def decoded(secret: dict[str, Any]) -> dict[str, bytes]:

@@ -8,20 +8,18 @@ from moorline_sidecar.domain.ids import Hint, new_id
 from moorline_sidecar.domain.session import Tombstone
 from moorline_sidecar.errors import HistoryLost, SessionEnded, SessionUnknown, StoreUnavailable
 from moorline_sidecar.sessions.finding import Source
-from moorline_sidecar.sessions.watching import GATHER_SECONDS, PATIENCE_SECONDS
-from moorline_sidecar.stores.base import Heard
 from msgspec import structs
 
 from tests.sidecar.sessions.faults import Gate, Operation, unavailable
 from tests.sidecar.sessions.workers import (
     SECOND,
     VIRTUAL_TIME,
-    Cluster,
-    Worker,
+    caught_up,
     cluster,
     content,
     cut,
     is_live,
+    questions,
     until,
 )
 
@@ -37,16 +35,6 @@ async def hanging(_operation: Operation) -> None:
 
 async def lost(_operation: Operation) -> None:
     raise HistoryLost("so says the test")
-
-
-def questions(worker: Worker) -> int:
-    return worker.link.calls["load"] + worker.link.calls["confirm"]
-
-
-async def caught_up(two: Cluster) -> None:
-    """Let the streams tell what has happened."""
-    await asyncio.sleep(2 * GATHER_SECONDS)
-    assert all(is_live(worker) for worker in two.workers)
 
 
 async def test_a_copy_is_served_on_a_hint_of_another_worker_however_old_it_is() -> None:
@@ -77,39 +65,6 @@ async def test_a_change_elsewhere_is_seen_by_every_copy() -> None:
         assert (served.source, content(served)) == (Source.MISS, {"n": 2})
         assert (a.link.calls["load"], a.link.calls["confirm"]) == (1, 0)
         assert (await a.get(session_id, Hint(2, "b"))).source is Source.HIT
-
-
-async def test_many_changes_are_told_by_few_replies() -> None:
-    async with cluster(has_stream=True) as two:
-        a, b = two.workers
-        session_id = await a.new(n=0)
-        await caught_up(two)
-        a.link.calls.clear()
-        for n in range(100):
-            await b.patch(session_id, set={"n": n})
-            await asyncio.sleep(GATHER_SECONDS / 10)
-        await caught_up(two)
-        assert a.link.calls["receive"] <= 20
-        assert content(await a.get(session_id, Hint(1, "a"))) == {"n": 99}
-
-
-async def nothing_to_tell(_operation: Operation) -> Heard:
-    """A reply at once, as some servers send it for each access that is written."""
-    return Heard(seen=[], token=None, complete_until=None)
-
-
-async def test_replies_that_tell_nothing_are_not_asked_for_in_a_loop() -> None:
-    async with cluster(has_stream=True) as two:
-        a, b = two.workers
-        session_id = await a.new(n=1)
-        a.link.plan("receive", nothing_to_tell, times=100)
-        began = a.link.calls["receive"]
-        await asyncio.sleep(2)
-        assert a.link.calls["receive"] - began < 3 / PATIENCE_SECONDS
-        a.link.heal()
-        await b.patch(session_id, set={"n": 2})
-        await asyncio.sleep(2 * PATIENCE_SECONDS)
-        assert content(await a.get(session_id, Hint(1, "a"))) == {"n": 2}
 
 
 async def test_a_logout_elsewhere_is_known_without_asking() -> None:
@@ -159,18 +114,6 @@ async def test_a_record_that_was_deleted_is_not_served_from_a_copy() -> None:
         await caught_up(two)
         with pytest.raises(SessionUnknown):
             await a.get(session_id, Hint(1, "a"))
-
-
-async def test_own_writes_cost_no_question() -> None:
-    async with cluster(has_stream=True) as two:
-        a, _ = two.workers
-        session_id = await a.new(n=0)
-        for n in range(1, 4):
-            await a.patch(session_id, set={"n": n})
-            await caught_up(two)
-            served = await a.get(session_id, Hint(n, "b"))
-            assert (served.source, content(served)) == (Source.HIT, {"n": n})
-        assert not questions(a)
 
 
 async def test_times_elsewhere_outdate_no_copy() -> None:
@@ -333,24 +276,6 @@ async def test_without_a_cache_there_is_no_stream() -> None:
         a.follow(a.policy)
         await asyncio.sleep(60)
         assert not is_live(a)
-
-
-async def test_a_store_that_is_away_is_not_asked_in_a_loop() -> None:
-    async with cluster(has_stream=True) as two:
-        a, _ = two.workers
-        await cut(a)
-        a.link.calls.clear()
-        await asyncio.sleep(60)
-        assert 15 < a.link.calls["watch"] < 80
-
-
-async def test_a_server_without_streams_is_asked_again_once_in_a_while() -> None:
-    async with cluster() as two:
-        a, _ = two.workers
-        await asyncio.sleep(1)
-        a.link.has_stream = True
-        await asyncio.sleep(100)
-        assert is_live(a)
 
 
 async def test_a_stream_keeps_no_shutdown_waiting() -> None:

@@ -17,6 +17,7 @@ from moorline_sidecar.domain.session import Json, Reason, Record, Session, Tombs
 from moorline_sidecar.sessions.journal import Journal
 from moorline_sidecar.sessions.renewing import Renewal
 from moorline_sidecar.sessions.service import Served, Sessions
+from moorline_sidecar.sessions.watching import GATHER_SECONDS
 from moorline_sidecar.stores.memory import MemoryStore
 from msgspec import structs
 
@@ -241,3 +242,13 @@ async def keys_of(worker: Worker, principal: str = "ada", limit: int = 100) -> l
 
 async def living(two: Cluster, ids: list[str]) -> list[str]:
     return [i for i in ids if isinstance(await two.stored(i), Session)]
+
+
+def questions(worker: Worker) -> int:
+    return worker.link.calls["load"] + worker.link.calls["confirm"]
+
+
+async def caught_up(two: Cluster) -> None:
+    """Let the streams tell what has happened."""
+    await asyncio.sleep(2 * GATHER_SECONDS)
+    assert all(is_live(worker) for worker in two.workers)
