@@ -19,7 +19,7 @@ from e2e.cluster.control_plane import LocalControlPlane
 from tests.operator.control_plane import CommandFailed, ControlPlane
 
 CRD: Final = Path(__file__).parents[1] / "crds" / "moorline.io_sessionclusters.yaml"
-EXPLAINED_SECONDS: Final = 60.0
+READY_SECONDS: Final = 60.0
 
 
 def cluster_program() -> Path:
@@ -69,21 +69,25 @@ def crds(control_plane: ControlPlane) -> None:
     """SessionClusters exist, as the generated CustomResourceDefinition has them."""
     control_plane.start()
     control_plane.kubectl("apply", "--server-side", "--force-conflicts", f"--filename={CRD}")
-    # By its path: a condition that is not there yet is an error to `--for=condition`.
-    established = '--for=jsonpath={.status.conditions[?(@.type=="Established")].status}=True'
-    control_plane.kubectl("wait", established, f"--filename={CRD}", "--timeout=60s")
-    _until_explained(control_plane)
+    # While there are no conditions at all, kubectl takes the question for a mistake.
+    _until_done(control_plane, "wait", "--for=condition=Established", f"--filename={CRD}")
+    # What tells of kinds is brought up to date a moment later.
+    _until_done(control_plane, "explain", "scl")
     if control_plane.is_local:
         # The garbage collector sees new kinds only every half minute.
         control_plane.restart_controllers()
 
 
-def _until_explained(control_plane: ControlPlane) -> None:
-    """Wait for what tells of kinds: the API server brings it up to date a moment later."""
-    deadline = time.monotonic() + EXPLAINED_SECONDS
+def _until_done(control_plane: ControlPlane, *command: str) -> None:
+    """Repeat a command until it is done.
+
+    Raises:
+        CommandFailed: it is not done for long.
+    """
+    deadline = time.monotonic() + READY_SECONDS
     while True:
         try:
-            control_plane.kubectl("explain", "scl")
+            control_plane.kubectl(*command)
         except CommandFailed:
             if time.monotonic() > deadline:
                 raise

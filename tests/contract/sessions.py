@@ -1,6 +1,7 @@
 """Sessions and writes for tests, with every field that a test does not care about filled in."""
 
 import itertools
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -32,7 +33,8 @@ def fresh_key() -> str:
 
 
 def write_id() -> str:
-    return f"write-{next(_write_ids)}"
+    """Another one for each write, of whichever process."""
+    return f"write-{os.getpid()}-{next(_write_ids)}"
 
 
 def a_session(key: str = "session-1", **fields: object) -> Session:
