@@ -60,7 +60,8 @@ async def test_a_period_that_is_longer_than_a_tenth_of_the_life_is_cut() -> None
         a, _ = two.workers
         session_id = await a.new()
         await use(a, session_id, 20)
-        assert 9 <= a.link.calls["touch"] <= 10
+        # What becomes due in a tick is written when it begins: after 1.75 to 2 s.
+        assert 9 <= a.link.calls["touch"] <= 12
 
 
 async def test_without_a_touch_period_each_access_is_written_before_it_is_answered() -> None:
