@@ -6,6 +6,7 @@ from moorline_sidecar.domain.session import Record, Session
 from moorline_sidecar.errors import StoreError
 from moorline_sidecar.stores.base import Outcome, SessionStore
 
+from e2e.app.databases import Database
 from tests.contract.sessions import a_session, with_attributes
 
 KEYS = [f"session-{n}" for n in range(8)]
@@ -47,6 +48,27 @@ def check(record: Record | None, acknowledged: int) -> None:
     assert record.version in {acknowledged, acknowledged + 1}
     assert attributes["last"] == record.version - 1
     assert len(attributes) == record.version
+
+
+async def check_survival(
+    store: SessionStore, server: Database, sessions: list[Session], writing: SessionStore
+) -> None:
+    """What was acknowledged to `writing` survives kill -9 of the server; nothing is half there."""
+    writers = [
+        asyncio.create_task(write_until_it_fails(writing, [session])) for session in sessions[:4]
+    ]
+    writers.append(asyncio.create_task(write_until_it_fails(writing, sessions[4:])))
+    await until_version(store, version=10)
+
+    await asyncio.to_thread(server.kill)
+    acknowledged = [session for writer in writers for session in await writer]
+    await asyncio.to_thread(server.start)
+
+    await until_it_answers(store)
+    found = await loaded(store)
+    assert set(found) == set(KEYS)
+    for session in acknowledged:
+        check(found.get(session.key), session.version)
 
 
 async def until_version(store: SessionStore, version: int) -> None:

@@ -11,6 +11,7 @@ from tests.sidecar.stores.crashes import (
     KEYS,
     begun,
     check,
+    check_survival,
     loaded,
     until_version,
     write_until_it_fails,
@@ -25,20 +26,7 @@ async def test_what_was_acknowledged_survives_a_crash_and_nothing_is_half_writte
 ) -> None:
     await emptied(infinispan.uri, CACHE)
     store = cache_store(infinispan.uri, CACHE)
-    sessions = await begun(store)
-    writers = [
-        asyncio.create_task(write_until_it_fails(store, [session])) for session in sessions[:4]
-    ]
-    writers.append(asyncio.create_task(write_until_it_fails(store, sessions[4:])))
-    await until_version(store, version=10)
-
-    await asyncio.to_thread(infinispan.kill)
-    acknowledged = [session for writer in writers for session in await writer]
-    await asyncio.to_thread(infinispan.start)
-
-    found = await loaded(store)
-    for session in acknowledged:
-        check(found.get(session.key), session.version)
+    await check_survival(store, infinispan, await begun(store), store)
     await store.close()
 
 

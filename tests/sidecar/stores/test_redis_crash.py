@@ -12,10 +12,7 @@ from tests.contract.backends import key_value_store
 from tests.contract.sessions import inserted, stored, with_attributes, written
 from tests.sidecar.stores.crashes import (
     begun,
-    check,
-    loaded,
-    until_version,
-    write_until_it_fails,
+    check_survival,
 )
 from tests.sidecar.stores.redis_keys import expected_indexes, indexes, raw
 from tests.stores_fixtures import running_database
@@ -27,19 +24,7 @@ async def test_what_was_acknowledged_survives_a_crash_and_nothing_is_half_writte
         sessions = await begun(store)
         async with store.watch() as stream:
             token = (await stream.receive(0)).token
-        writers = [
-            asyncio.create_task(write_until_it_fails(store, [session])) for session in sessions[:4]
-        ]
-        writers.append(asyncio.create_task(write_until_it_fails(store, sessions[4:])))
-        await until_version(store, version=10)
-
-        await asyncio.to_thread(server.kill)
-        acknowledged = [session for writer in writers for session in await writer]
-        await asyncio.to_thread(server.start)
-
-        found = await loaded(store)
-        for session in acknowledged:
-            check(found.get(session.key), session.version)
+        await check_survival(store, server, sessions, store)
         assert await indexes(server.uri, "moorline:") == await expected_indexes(
             server.uri, "moorline:"
         )

@@ -11,9 +11,7 @@ from tests.sidecar.stores.crashes import (
     KEYS,
     begun,
     check,
-    loaded,
-    until_version,
-    write_until_it_fails,
+    check_survival,
 )
 from tests.sidecar.stores.sql_cases import SERVERS, SQLITE, SqlCase
 from tests.stores_fixtures import running_database
@@ -46,20 +44,7 @@ async def test_what_was_acknowledged_survives_a_crash_and_nothing_is_half_writte
     assert case.server is not None
     with running_database(case.server) as server:
         store = relational_store(case.dialect, server.uri)
-        sessions = await begun(store)
-        writers = [
-            asyncio.create_task(write_until_it_fails(store, [session])) for session in sessions[:4]
-        ]
-        writers.append(asyncio.create_task(write_until_it_fails(store, sessions[4:])))
-        await until_version(store, version=10)
-
-        await asyncio.to_thread(server.kill)
-        acknowledged = [session for writer in writers for session in await writer]
-        await asyncio.to_thread(server.start)
-
-        found = await loaded(store)
-        for session in acknowledged:
-            check(found.get(session.key), session.version)
+        await check_survival(store, server, await begun(store), store)
         await store.close()
 
 
