@@ -1,8 +1,9 @@
 """What holds for every test: nothing is timed, and in CI nothing is skipped."""
 
 import asyncio
+import logging
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -29,6 +30,17 @@ def pytest_configure() -> None:
     # Left unsaid, looptime asks for a loop around other tests, too: asyncio makes one, with a
     # warning since Python 3.12, and nobody closes it.
     asyncio.set_event_loop(None)
+
+
+@pytest.fixture(autouse=True)
+def _every_logger_speaks() -> Iterator[None]:
+    """Fail whoever silences the loggers of the tests after it, some of which read a log."""
+    yield
+    loggers = logging.root.manager.loggerDict.items()
+    silenced = [name for name, logger in loggers if getattr(logger, "disabled", False)]
+    for name in silenced:
+        logging.getLogger(name).disabled = False
+    assert not silenced
 
 
 @pytest.hookimpl(trylast=True)
