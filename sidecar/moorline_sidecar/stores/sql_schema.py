@@ -34,8 +34,9 @@ async def make_schema(connection: AsyncConnection, dialect: Dialect, tables: Tab
 
 
 def names_of(tables: Tables) -> list[str]:
+    """Of tables and indexes, as plain text: SQLAlchemy's own kind of it goes into no JSON."""
     indexes = [str(index.name) for table in tables.all for index in table.indexes]
-    return [*(table.name for table in tables.all), *sorted(indexes)]
+    return [*(str(table.name) for table in tables.all), *sorted(indexes)]
 
 
 def _is_complete(connection: Connection, tables: Tables) -> bool:
