@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from functools import partial
 from typing import Final, TextIO, TypeVar
 
@@ -16,7 +17,12 @@ from msgspec import Struct
 
 from moorline_sidecar.config import PurgeSettings
 from moorline_sidecar.domain.session import Tombstone
-from moorline_sidecar.errors import OutcomeUnknown, StoreError, StoreUnavailable
+from moorline_sidecar.errors import (
+    ConfigurationError,
+    OutcomeUnknown,
+    StoreError,
+    StoreUnavailable,
+)
 from moorline_sidecar.stores.base import Purge, PurgeKind, SessionStore
 
 BATCH: Final = 1_000
@@ -149,6 +155,7 @@ class Purging:
 
     async def _run(self) -> None:
         now = await self._call(self._store.now)
+        await self._make_what_is_missing()
         passes = _passes(self._plan, now)
         if self._counts_first:
             self._total = sum([await self._count(each) for each in passes])
@@ -159,6 +166,12 @@ class Purging:
                 self._deleted[each.kind] = await self._count(each)
             else:
                 await self._delete(each)
+
+    async def _make_what_is_missing(self) -> None:
+        """A store that nobody has served from yet may have no tables; there is nothing to purge."""
+        # Where it fails all may be there: who purges needs no right to make anything.
+        with suppress(StoreError, ConfigurationError):
+            await self._within_bounds(self._store.prepare)
 
     async def _settle_copies(self, now: int) -> None:
         """Finish renews that were cut short: without its tombstone a copy counts as orphaned."""

@@ -205,10 +205,16 @@ async def test_a_batch_under_way_counts_when_the_end_comes() -> None:
 
     link = Link(await store_with(tombstones=3 * BATCH))
     link.always = slowly
-    result = await Purging(link, PLAN, seconds=3.5).run()
-    # now, copies, a batch, and one that began in time.
+    result = await Purging(link, PLAN, seconds=4.5).run()
+    # now, tables, copies, a batch, and one that began in time.
     assert counts(result) == (2 * BATCH, 0, False)
-    assert result.duration_seconds == pytest.approx(4)
+    assert result.duration_seconds == pytest.approx(5)
+
+
+async def test_whoever_may_make_no_tables_may_purge() -> None:
+    link = Link(await store_with(tombstones=1))
+    link.plan("prepare", unavailable)
+    assert counts(await Purging(link, PLAN).run()) == (1, 0, True)
 
 
 async def test_a_cancelled_purge_leaves_no_call_behind() -> None:

@@ -14,6 +14,7 @@ from typing import Final
 
 from moorline_sidecar.cache.entry import Answer, Entry
 from moorline_sidecar.cache.queue import Queue
+from moorline_sidecar.domain.session import Tombstone
 
 SMALL_SHARE: Final = 0.1
 """The share of the small queue, as in the paper."""
@@ -39,6 +40,8 @@ class L1:
         self.high_water = 0
         self.added = 0
         self._entries: dict[str, Entry] = {}
+        self._ended: set[str] = set()
+        """Keys whose entries are tombstones."""
         self._named: dict[bytes, Answer] = {}
         self.named = self._named.get
         """The answer of a name; not counted as a use."""
@@ -51,6 +54,11 @@ class L1:
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    @property
+    def sessions(self) -> int:
+        """How many entries are sessions that have not ended."""
+        return len(self._entries) - len(self._ended)
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(list(self._entries.values()))
@@ -81,7 +89,10 @@ class L1:
         self.drop(entry.key)
         self._entries[entry.key] = entry
         self.bytes += entry.size
-        self.added += 1
+        if isinstance(entry.record, Tombstone):
+            self._ended.add(entry.key)
+        else:
+            self.added += 1
         mark = hash(entry.key)
         entry.is_in_main = mark in self._ghost
         if entry.is_in_main:
@@ -91,7 +102,7 @@ class L1:
             self._small.append(entry)
             self._small_bytes += entry.size
         self.evict()
-        self.high_water = max(self.high_water, len(self._entries))
+        self.high_water = max(self.high_water, self.sessions)
 
     def resized(self, entry: Entry, size_before: int) -> None:
         """Account for an entry that holds another record now."""
@@ -100,6 +111,8 @@ class L1:
         self.bytes += entry.size - size_before
         if not entry.is_in_main:
             self._small_bytes += entry.size - size_before
+        if isinstance(entry.record, Tombstone):  # from which nothing comes back
+            self._ended.add(entry.key)
         self.evict()
 
     def resize(self, max_sessions: int, max_bytes: int) -> None:
@@ -112,6 +125,7 @@ class L1:
         """Forget the entry of `key`, saved or not."""
         entry = self._entries.pop(key, None)
         if entry is not None:
+            self._ended.discard(key)
             self._leave_queue(entry)
             self.bytes -= entry.size
             entry.unname()

@@ -12,6 +12,7 @@ from msgspec import structs
 
 from moorline_sidecar.config import Watch
 from moorline_sidecar.domain.ids import handle_of
+from moorline_sidecar.domain.session import Session
 from moorline_sidecar.errors import StoreError, StoreUnavailable
 from moorline_sidecar.http.instants import instant
 from moorline_sidecar.http.operations import ScavengeResult, Stats, Worker
@@ -47,7 +48,7 @@ class Administration:
         asked = since.hits + since.revalidated + since.misses
         last = self._sessions.housekeeping.last
         return Stats(
-            sessions_current=len(core.l1),
+            sessions_current=core.l1.sessions,
             sessions_max=core.l1.high_water,
             sessions_total=core.l1.added - self._added_before,
             sessions_created=since.created,
@@ -72,7 +73,7 @@ class Administration:
     def reset_stats(self) -> None:
         core = self._sessions.core
         core.counters.forget_lifetimes()
-        core.l1.high_water = len(core.l1)
+        core.l1.high_water = core.l1.sessions
         self._added_before = core.l1.added
         self._before = dataclasses.replace(core.counters)
 
@@ -85,6 +86,7 @@ class Administration:
     async def purge(self, *, is_full: bool, is_dry_run: bool) -> PurgeResult | None:
         if self._purging is not None:
             return None
+        self._sessions.core.availability.check()
         plan = plan_of(self._watch.running.purge, is_full=is_full, is_dry=is_dry_run)
         self._purging = Purging(self._sessions.core.store, plan, seconds=PURGE_SECONDS)
         try:
@@ -93,7 +95,8 @@ class Administration:
             self._purging = None
 
     async def cache_handles(self, after: str, limit: int) -> Sequence[str]:
-        handles = (handle_of(entry.key) for entry in self._sessions.core.l1)
+        l1 = self._sessions.core.l1
+        handles = (handle_of(entry.key) for entry in l1 if isinstance(entry.record, Session))
         return heapq.nsmallest(limit, (handle for handle in handles if handle > after))
 
     async def evict(self, handle: str) -> bool:
@@ -120,7 +123,7 @@ class Administration:
             **({} if age_ms is None else {"stream_age_ms": age_ms}),
             "stream_is_live": core.coverage.is_live(now),
             **dataclasses.asdict(core.counters),
-            "cached_sessions": len(core.l1),
+            "cached_sessions": core.l1.sessions,
             "cached_bytes": core.l1.bytes,
             "unsaved": self._sessions.unsaved,
             "journal_bytes": core.journal.size,

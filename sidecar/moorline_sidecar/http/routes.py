@@ -64,7 +64,8 @@ class Routes:
         except InvalidRequest as error:
             return problem(error.problem, error.detail)
         except StoreUnavailable as error:
-            return problem("store-unavailable", f"Repeat it later: {error}")
+            why = str(error) or "the store is out of reach"
+            return problem("store-unavailable", f"Repeat it later: {why}")
         except OutcomeUnknown as error:
             return problem("outcome-unknown", f"Perhaps it was done: {error}")
 

@@ -139,10 +139,14 @@ class Journal:
             with suppress(JournalFull):
                 await self._file.append(record)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits to be stored."""
+        return not (self.keys or self.creates or self.ends or self.left_behind)
+
     def clear_if_idle(self) -> None:
         """Empty the file if all that it holds is in the store."""
-        is_idle = not (self.keys or self.creates or self.ends or self.left_behind)
-        if is_idle and not self._under_way and self._file is not None:
+        if self.is_idle and not self._under_way and self._file is not None:
             self._file.clear()
 
     async def close(self) -> None:

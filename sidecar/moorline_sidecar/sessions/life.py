@@ -12,22 +12,20 @@ from moorline_api import OnOutage, OnShutdown
 
 from moorline_sidecar.domain.policies import touch_period
 from moorline_sidecar.domain.session import Reason, Session
-from moorline_sidecar.errors import ConfigurationError, Overloaded, SessionUnknown, StoreError
+from moorline_sidecar.errors import Overloaded, SessionUnknown, StoreError
 from moorline_sidecar.sessions.batching import BATCH_MAX, IN_FLIGHT_MAX
 from moorline_sidecar.sessions.core import Core
 from moorline_sidecar.sessions.deferring import SAVES_AT_ONCE, Deferring
 from moorline_sidecar.sessions.ending import Ending
 from moorline_sidecar.sessions.housekeeping import Housekeeping
 from moorline_sidecar.sessions.lanes import Lanes
+from moorline_sidecar.sessions.preparing import Preparing
 from moorline_sidecar.sessions.replaying import Replaying
 from moorline_sidecar.sessions.touching import Touching
 from moorline_sidecar.sessions.writing import Job
 
 RETRY_SECONDS: Final = 0.2
 """Between tries to save at shutdown while the store is away."""
-
-PREPARE_AGAIN_SECONDS: Final = 5.0
-"""Before indexes are tried again that could not be made."""
 
 LAST_TRY_SECONDS: Final = 1.0
 """For a try that is under way when the time is over."""
@@ -65,22 +63,24 @@ class Life:
         self._deferring = deferring
         self._housekeeping = housekeeping
         self._replaying = replaying
+        self._preparing = Preparing(core.store)
         self._besides = besides
         self._background: list[asyncio.Task[None]] = []
         self.is_closing = False
         core.availability.on_return = self._flush_after_outage
 
-    async def hear_the_time(self) -> None:
-        """Hear the store's clock before anybody is served; the node's may be minutes off.
+    async def meet_the_store(self) -> None:
+        """Hear the store's clock, and have it make its tables, before anybody is served.
 
-        A store that does not answer counts as out of reach, and the first answer that ends that
-        tells its time: no session is created or judged by the node's clock.
+        The node's clock may be minutes off: no session is created or judged by it. A store that
+        does not answer counts as out of reach, and is met by the first heartbeat that it answers.
         """
         core = self._core
         asked_at = core.clock.monotonic()
         with contextlib.suppress(StoreError):
             store_now = await core.availability.ask("now", core.store.now)
             core.clock.learn(store_now, asked_at, core.clock.monotonic())
+            await self._preparing.hasten()
 
     def begin(self) -> None:
         """Start the work in the background."""
@@ -95,7 +95,7 @@ class Life:
             self._deferring.keep_saving,
             self._housekeeping.keep_scavenging,
             self._housekeeping.keep_evicting,
-            self._prepare,
+            self._preparing.keep_trying,
             *self._besides,
         )
         self._background = [asyncio.create_task(_kept_going(loop)) for loop in loops]
@@ -129,15 +129,21 @@ class Life:
             is_done = False
         finally:
             if not is_done:
-                self._report_loss()
+                is_done = self._report_loss()
             await _end([heartbeat])
             await self._core.journal.close()
         return is_done
 
+    @property
+    def _is_to_end_sessions(self) -> bool:
+        return self._core.policy.on_shutdown is OnShutdown.INVALIDATE
+
     async def _save_everything(self) -> bool:
+        if not (self._is_to_end_sessions or self._has_something_to_save()):
+            return True
         try:
             self._core.availability.check()
-            if self._core.policy.on_shutdown is OnShutdown.INVALIDATE:
+            if self._is_to_end_sessions:
                 return await self._invalidate_everything()
             is_saved = await self._deferring.save_all()
             await self._touching.flush()
@@ -145,6 +151,10 @@ class Life:
         except (StoreError, Overloaded):
             return False
         return is_saved
+
+    def _has_something_to_save(self) -> bool:
+        core = self._core
+        return bool(core.unsaved or core.unwritten or not core.journal.is_idle)
 
     async def _invalidate_everything(self) -> bool:
         creates = list(self._core.journal.creates)
@@ -165,38 +175,28 @@ class Life:
             with contextlib.suppress(SessionUnknown):
                 await self._ending.end(key, Reason.SHUTDOWN)
 
-    def _report_loss(self) -> None:
-        journal = self._core.journal
-        lost = sum(
-            entry.unsaved_count
-            for entry in self._core.unsaved.values()
-            if not (journal.has_file and entry.key in journal.keys)
-        )
+    def _report_loss(self) -> bool:
+        """Say what the store did not take; whether nothing of it is lost."""
+        core, journal = self._core, self._core.journal
+        # What is in the file comes with the time of its access.
+        filed = journal.keys if journal.has_file else ()
+        lost = sum(each.unsaved_count for each in core.unsaved.values() if each.key not in filed)
         lost += 0 if journal.has_file else len(journal.ends)
-        self._core.counters.lost_changes += lost
-        if journal.has_file:
+        lost_times = sum(key not in filed for key in core.unwritten)
+        core.counters.lost_changes += lost
+        if journal.has_file and not journal.is_idle:
             log.warning("changes wait in the journal for the next start", bytes=journal.size)
-        log.error(
-            "the store stayed away until the end",
-            lost_changes=lost,
-            lost_times=len(self._core.unwritten),
-        )
+        is_kept = journal.has_file or journal.is_idle
+        if is_kept and not (lost or lost_times or self._is_to_end_sessions):
+            return True
+        log.error("the store stayed away until the end", lost_changes=lost, lost_times=lost_times)
+        return False
 
     async def _flush_after_outage(self) -> int:
+        await self._preparing.hasten()
         await self._touching.flush(directly=True)
         await self._replaying.resume()
         return 2 * touch_period(self._core.policy, 0)
-
-    async def _prepare(self) -> None:
-        """Make indexes as soon as the store is in reach; no other call waits for that."""
-        while True:
-            try:
-                await self._core.store.prepare()
-            except (StoreError, ConfigurationError) as error:
-                log.warning("the indexes could not be made yet", why=str(error))
-                await asyncio.sleep(PREPARE_AGAIN_SECONDS)
-            else:
-                return
 
 
 async def _kept_going(loop: Callable[[], Awaitable[None]]) -> None:

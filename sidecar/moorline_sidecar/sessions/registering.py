@@ -69,7 +69,7 @@ class Registering:
             version=self._version,
             since=self._since,
             beat=core.clock.now(),
-            sessions=len(core.l1),
+            sessions=core.l1.sessions,
             unsaved=len(core.unsaved),
         )
 

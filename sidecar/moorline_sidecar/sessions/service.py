@@ -358,7 +358,7 @@ class Sessions:
     # Life of the worker
 
     async def __aenter__(self) -> Self:
-        await self._life.hear_the_time()
+        await self._life.meet_the_store()
         self._life.begin()
         return self
 

@@ -1,13 +1,18 @@
 from collections.abc import Callable
 
 import pytest
-from moorline_sidecar.cache.entry import Entry
+from moorline_sidecar.cache.entry import Entry, times_of
 from moorline_sidecar.cache.l1 import L1
+from moorline_sidecar.domain.session import Reason, Tombstone
 
 from tests.sidecar.cache.entries import an_answer, an_entry, weighing
 
 ONE = an_entry("any").size
 ROOMY = 1 << 30
+
+
+def a_tombstone(key: str) -> Tombstone:
+    return Tombstone(key=key, version=2, created=0, accessed=0, invalidated=1, reason=Reason.LOGOUT)
 
 
 def keys(l1: L1) -> list[str]:
@@ -109,6 +114,23 @@ def test_the_l1_holds_as_much_as_it_may_and_no_more(most: int, limit: int) -> No
     assert l1.evictions == 80
     assert l1.high_water == 20
     assert l1.added == 100
+
+
+def test_what_has_ended_is_no_session() -> None:
+    l1 = filled(L1(10, ROOMY), "a", "b", "c")
+    ended = l1.peek("a")
+    assert ended is not None
+    before = ended.size
+    ended.hold(a_tombstone("a"), a_tombstone("a"))
+    l1.resized(ended, before)
+    l1.put(Entry(a_tombstone("d"), times_of(a_tombstone("d")), 0))
+
+    assert (len(l1), l1.sessions, l1.high_water, l1.added) == (4, 2, 3, 3)
+
+    l1.drop("a")
+    l1.put(an_entry("d"))
+
+    assert (len(l1), l1.sessions) == (3, 3)
 
 
 def test_an_entry_that_never_fits_is_not_kept() -> None:

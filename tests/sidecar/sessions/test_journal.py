@@ -149,6 +149,17 @@ async def test_no_room_in_the_file_refuses_and_counts(node: Node) -> None:
         assert content(await worker.get(session_id)) == {"n": 0, "text": "fits"}
 
 
+async def test_what_is_in_the_file_is_not_lost_where_a_process_ends(node: Node) -> None:
+    async with node.process() as worker:
+        changed, ended = await worker.new(), await worker.new()
+        await cut(worker)
+        await worker.patch(changed, set={"x": 1})
+        await worker.delete(ended)
+        await worker.new()
+        assert await worker.close(1)
+        assert worker.core.counters.lost_changes == 0
+
+
 async def test_a_record_of_a_later_version_is_passed_over(node: Node) -> None:
     file = JournalFile.open(str(node.folder))
     await file.append(json.dumps({"type": "unheard-of"}).encode())

@@ -9,7 +9,15 @@ from moorline_sidecar.errors import SessionEnded, ShuttingDown
 from moorline_sidecar.stores.base import Outcome
 
 from tests.sidecar.sessions.faults import Gate, Operation
-from tests.sidecar.sessions.workers import MINUTE, SECOND, T0, VIRTUAL_TIME, cluster, content
+from tests.sidecar.sessions.workers import (
+    MINUTE,
+    SECOND,
+    T0,
+    VIRTUAL_TIME,
+    cluster,
+    content,
+    until,
+)
 
 pytestmark = VIRTUAL_TIME
 
@@ -86,6 +94,17 @@ async def test_what_a_store_that_stays_away_does_not_take_is_counted(mode: SaveM
         assert not await a.close(8)
         assert 8 * SECOND <= two.clock.monotonic() - began <= 9 * SECOND
         assert a.core.counters.lost_changes == 2
+
+
+async def test_a_store_that_is_away_keeps_nobody_who_has_nothing_to_save() -> None:
+    async with cluster() as two:
+        a, _ = two.workers
+        await a.new(user="ada")
+        a.link.is_cut = True
+        await until(lambda: a.core.availability.is_down)
+        began = two.clock.monotonic()
+        assert await a.close(8)
+        assert two.clock.monotonic() - began < SECOND
 
 
 async def test_a_store_that_hangs_does_not_make_the_shutdown_late() -> None:

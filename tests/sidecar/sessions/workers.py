@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Final, TypedDict, Unpack
+from typing import Final, Self, TypedDict, Unpack
 
 import pytest
 from moorline_sidecar.cache.entry import Entry
@@ -144,6 +144,11 @@ class Cluster:
             for name in names
         ]
 
+    @classmethod
+    def of(cls, *names: str, **policy: object) -> Self:
+        """One whose workers the test starts."""
+        return cls(structs.replace(Policy(worker=""), **policy), names)
+
     async def stored(self, session_id: str) -> Record | None:
         """The record as the store holds it, asked past every worker."""
         key = hashed_key(session_id)
@@ -165,7 +170,7 @@ async def cluster(
     *names: str, has_stream: bool = False, **policy: object
 ) -> AsyncIterator[Cluster]:
     """A cluster of `a` and `b`, or of the named workers, at work; with streams, all are live."""
-    made = Cluster(structs.replace(Policy(worker=""), **policy), names or ("a", "b"))
+    made = Cluster.of(*(names or ("a", "b")), **policy)
     async with AsyncExitStack() as stack:
         for worker in made.workers:
             worker.link.has_stream = has_stream
