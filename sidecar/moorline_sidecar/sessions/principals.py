@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from moorline_sidecar.cache.entry import Entry
 from moorline_sidecar.domain.ids import handle_of
-from moorline_sidecar.domain.policies import Policy, slack
+from moorline_sidecar.domain.policies import Policy, deadline_of, slack
 from moorline_sidecar.domain.session import Reason, Session
 from moorline_sidecar.errors import SessionUnknown, StoreError, TooManySessions
 from moorline_sidecar.sessions.core import Core
@@ -170,8 +170,23 @@ class Principals:
         return set() if key is None else await self._ending.chain(key)
 
     def _lives(self, summary: Summary) -> bool:
-        """Whether it may still be alive: accesses of the last touch period are not stored yet."""
-        if summary.expiry is None:
+        """Whether it may still be alive: others may hold accesses that are not stored yet.
+
+        Of what it accessed last itself, this worker knows.
+        """
+        core = self._core
+        now = core.clock.now()
+        if summary.expiry is None or summary.expiry > now:
             return True
-        policy = self._core.policy
-        return summary.expiry > self._core.clock.now() - slack(policy, 0)
+        entry = core.l1.peek(summary.key)
+        is_newest = entry is not None and entry.times.own_accessed >= summary.accessed
+        if entry is not None and is_newest and summary.last_node == core.policy.worker:
+            return not core.is_over(entry, None)
+        deadline = deadline_of(core.policy, summary.created)
+        if deadline is not None and deadline <= now:
+            return False
+        if core.availability.is_quiet:
+            return True
+        # Where a deadline has cut it short, no access that is not stored yet makes it longer.
+        max_idle_ms = max(1, summary.expiry - summary.accessed)
+        return summary.expiry >= now - slack(core.policy, max_idle_ms)

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from moorline_api import WhenReached
+from moorline_sidecar.domain.ids import new_id
 from moorline_sidecar.domain.session import Reason
 from moorline_sidecar.errors import (
     OutcomeUnknown,
@@ -15,7 +16,9 @@ from moorline_sidecar.errors import (
 from tests.sidecar.sessions.faults import Fault, Gate, request_lost, unavailable
 from tests.sidecar.sessions.workers import (
     MINUTE,
+    SECOND,
     VIRTUAL_TIME,
+    Changes,
     Worker,
     cluster,
     content,
@@ -75,6 +78,54 @@ async def test_a_session_of_the_principal_counts_not_against_itself() -> None:
         await a.patch(session_id, principal="ada", set={"n": 1})
         _, session_id = await a.renewed(session_id, principal="ada")
         assert content(await a.get(session_id)) == {"n": 1}
+
+
+@pytest.mark.parametrize(
+    ("worker", "changes", "policy", "after_ms"),
+    [
+        pytest.param(0, {"max_idle_ms": SECOND}, {}, SECOND, id="idle, asked where it was used"),
+        pytest.param(1, {"max_idle_ms": SECOND}, {}, 6_101, id="idle, and its own slack is over"),
+        pytest.param(0, {}, {"max_age_ms": SECOND}, SECOND, id="old, asked where it was used"),
+        pytest.param(1, {}, {"max_age_ms": SECOND}, SECOND, id="old, to the millisecond"),
+        pytest.param(
+            1, {"max_idle_ms": 900}, {"max_age_ms": SECOND}, SECOND, id="old and just idle"
+        ),
+    ],
+)
+async def test_a_session_counts_until_it_is_over(
+    worker: int, changes: Changes, policy: dict[str, int], after_ms: int
+) -> None:
+    async with cluster(principal_max=1, when_reached=WhenReached.REFUSE, **policy) as two:
+        asked = two.workers[worker]
+        await two.workers[0].put(new_id(), principal="ada", **changes)
+        two.clock.skip(after_ms - 1)
+        with pytest.raises(TooManySessions):
+            await login(asked)
+        two.clock.skip(1)
+        assert await keys_of(asked) == []
+        await login(asked)
+
+
+async def test_a_session_that_may_have_been_used_elsewhere_counts() -> None:
+    async with cluster(principal_max=1, when_reached=WhenReached.REFUSE) as two:
+        a, b = two.workers
+        session_id = (await a.put(new_id(), principal="ada", max_idle_ms=MINUTE))[1]
+        two.clock.skip(5 * SECOND)
+        await a.get(session_id)
+        two.clock.skip(MINUTE - 1)
+        for worker in (a, b):
+            with pytest.raises(TooManySessions):
+                await login(worker)
+
+
+async def test_no_live_session_ends_in_the_place_of_one_that_is_over() -> None:
+    async with cluster(principal_max=2) as two:
+        a, b = two.workers
+        lasting = await login(a)
+        await a.put(new_id(), principal="ada", max_idle_ms=SECOND)
+        two.clock.skip(6_200)
+        await login(b)
+        assert await living(two, [lasting]) == [lasting]
 
 
 async def test_two_logins_at_once_do_not_end_each_other() -> None:
