@@ -131,7 +131,8 @@ class Api:
                 "unsupported-media-type",
                 "Send JSON, as Content-Type: application/json (with curl: --json in place of -d).",
             )
-        if not has_body and head.method in _NEED_A_BODY and target.route != ("sessions", "{id}"):
+        has_default = (head.method, target.route) == (b"PUT", ("sessions", "{id}"))
+        if not has_body and head.method in _NEED_A_BODY and not has_default:
             raise _refused("length-required", "This route takes a body; send its Content-Length.")
         return target
 

@@ -112,6 +112,27 @@ async def test_two_dead_cookies_are_ended_like_one(workers: tuple[Worker, Worker
     assert b"Set-Cookie" not in answer.fields
 
 
+@pytest.mark.parametrize(
+    ("method", "target", "status"),
+    [
+        ("PATCH", "/v1/sessions/{id}", 411),
+        ("PATCH", "/v1/session", 411),
+        ("PUT", "/v1/sessions/{id}/attributes", 411),
+        ("PUT", "/v1/sessions/{id}/attributes/a", 411),
+        ("PUT", "/v1/sessions/{id}", 200),
+        ("POST", "/v1/sessions", 201),
+        ("POST", "/v1/sessions/{id}/complete", 204),
+    ],
+)
+async def test_a_body_is_asked_for_where_there_is_nothing_to_do_without(
+    workers: tuple[Worker, Worker], method: str, target: str, status: int
+) -> None:
+    one, _ = workers
+    session_id = await one.new()
+    answer = await one.call(method, target.format(id=session_id), moorline_session=session_id)
+    assert answer.status == status
+
+
 async def test_a_preference_is_told_applied_only_to_who_had_it(
     workers: tuple[Worker, Worker],
 ) -> None:
