@@ -51,7 +51,7 @@ def target_of(path: bytes) -> Target | None:
     Split before it is decoded, so that an encoded slash stays part of a name.
 
     Raises:
-        InvalidRequest: a segment is not UTF-8.
+        InvalidRequest: a segment is not UTF-8; `invalid-id` where it stands for an id.
     """
     return _remembered_target(path) if len(path) <= REMEMBERED_BYTES else _target_of(path)
 
@@ -66,7 +66,7 @@ def _target_of(path: bytes) -> Target | None:
             for part, segment in zip(route, segments, strict=True)
         ):
             parameters = tuple(
-                decoded(segment)
+                _decoded_id(segment) if part == "{id}" else decoded(segment)
                 for part, segment in zip(route, segments, strict=True)
                 if part.startswith("{")
             )
@@ -89,6 +89,13 @@ def decoded(segment: bytes) -> str:
         raise InvalidRequest("malformed-request", "The path is not UTF-8.") from None
 
 
+def _decoded_id(segment: bytes) -> str:
+    try:
+        return decoded(segment)
+    except InvalidRequest:
+        raise _invalid_id() from None
+
+
 def query_of(raw: bytes) -> Mapping[str, str]:
     """The parameters of a query, the last one of a name.
 
@@ -100,8 +107,18 @@ def query_of(raw: bytes) -> Mapping[str, str]:
     try:
         pairs = urllib.parse.parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict")
     except (UnicodeDecodeError, ValueError):
-        raise InvalidRequest("malformed-request", "The query is not UTF-8.") from None
+        raise _no_query(raw) from None
     return dict(pairs)
+
+
+def _no_query(raw: bytes) -> InvalidRequest:
+    """Why a query that is not UTF-8 is refused: by its context, if that is not either."""
+    escaped = "surrogateescape"
+    text = raw.decode("ascii", escaped)
+    for name, value in urllib.parse.parse_qsl(text, errors=escaped):
+        if name == "context" and any("\ud800" <= letter <= "\udfff" for letter in value):
+            return InvalidRequest("invalid-context", "A context is UTF-8.")
+    return InvalidRequest("malformed-request", "The query is not UTF-8.")
 
 
 class NamedSession(Struct, frozen=True):
@@ -123,10 +140,13 @@ def named_session(text: str) -> NamedSession:
 def _named_session(text: str) -> NamedSession:
     session_id, worker = split_worker(text)
     if not is_id(session_id):
-        raise InvalidRequest(
-            "invalid-id", "A session id is 20 to 128 characters of A-Z, a-z, 0-9, _ and -."
-        )
+        raise _invalid_id()
     return NamedSession(session_id, worker if worker is not None and is_worker(worker) else None)
+
+
+def _invalid_id() -> InvalidRequest:
+    detail = "A session id is 20 to 128 characters of A-Z, a-z, 0-9, _ and -."
+    return InvalidRequest("invalid-id", detail)
 
 
 _remembered_session = functools.lru_cache(maxsize=REMEMBERED)(_named_session)

@@ -104,23 +104,41 @@ def test_any_other_path_is_no_route(path: str) -> None:
     assert target_of(path.encode()) is None
 
 
-@pytest.mark.parametrize(
-    "segment",
-    [
-        pytest.param(b"%ff", id="no first byte"),
-        pytest.param(b"\xff", id="raw"),
-        pytest.param(b"%c3", id="cut off"),
-        pytest.param(b"%c0%af", id="overlong slash"),
-        pytest.param(b"%ed%a0%80", id="surrogate"),
-    ],
-)
+NOT_UTF_8 = [
+    pytest.param(b"%ff", id="no first byte"),
+    pytest.param(b"\xff", id="raw"),
+    pytest.param(b"%c3", id="cut off"),
+    pytest.param(b"%c0%af", id="overlong slash"),
+    pytest.param(b"%ed%a0%80", id="surrogate"),
+]
+
+
+@pytest.mark.parametrize("segment", NOT_UTF_8)
 def test_what_is_not_utf_8_is_refused(segment: bytes) -> None:
     with pytest.raises(InvalidRequest) as in_path:
         target_of(b"/v1/sessions/" + A.encode() + b"/attributes/" + segment)
     with pytest.raises(InvalidRequest) as in_query:
-        query_of(b"context=" + segment)
+        query_of(b"context=/a&limit=" + segment)
 
     assert in_path.value.problem == in_query.value.problem == "malformed-request"
+
+
+@pytest.mark.parametrize("segment", NOT_UTF_8)
+@pytest.mark.parametrize("rest", [b"", b"/touch", b"/attributes/a", b"/attributes/%ff"])
+@pytest.mark.parametrize("before", [b"", A.encode() + b".w"], ids=["an id", "its worker"])
+def test_an_id_that_is_not_utf_8_is_no_id(before: bytes, rest: bytes, segment: bytes) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        target_of(b"/v1/sessions/" + before + segment + rest)
+
+    assert refused.value.problem == "invalid-id"
+
+
+@pytest.mark.parametrize("segment", NOT_UTF_8)
+def test_a_context_in_a_query_that_is_not_utf_8_is_no_context(segment: bytes) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        query_of(b"touch=false&context=" + segment)
+
+    assert refused.value.problem == "invalid-context"
 
 
 @given(texts)
