@@ -109,3 +109,9 @@ async def test_larger_sessions_are_taken_on_a_connection_that_is_open_already(
             answer = await client.ask(raw)
             assert (answer.status, answer.members["limit"]) == (413, 1_024)
             assert not answer.closes, "the body was taken, the session is too large"
+            await client.send(
+                raw[: raw.index(b"Content-Length")] + b"Content-Length: 99999\r\n\r\n"
+            )
+            answer = await client.answer()
+            assert (answer.status, answer.members["limit"]) == (413, 1_024)
+            assert answer.closes, "the body was not taken"

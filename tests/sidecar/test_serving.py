@@ -39,6 +39,18 @@ async def test_sessions_may_be_as_large_as_configured(tmp_path: Path) -> None:
         assert response.status == 201
 
 
+async def test_a_body_that_is_too_long_for_any_session_is_told_what_one_may_have(
+    tmp_path: Path,
+) -> None:
+    head = b"POST /v1/sessions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9999999\r\n\r\n"
+    async with (
+        running(configured(tmp_path, MEMORY)) as listening,
+        connected(listening.data.port) as client,
+    ):
+        answer = await client.ask(head)
+        assert (answer.status, answer.members["limit"]) == (413, 1_048_576)
+
+
 async def test_limits_follow_the_configuration(tmp_path: Path) -> None:
     configuration = configured(tmp_path, limits={"headFields": 8})
     headers = {f"X-{number}": "1" for number in range(20)}

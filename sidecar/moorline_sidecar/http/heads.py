@@ -49,9 +49,13 @@ def head_too_large(limit_bytes: int, limit_fields: int) -> Refused:
     return Refused(problem("headers-too-large", detail, limit=limit_bytes))
 
 
-def body_too_large(limit_bytes: int) -> Refused:
+def body_too_large(limit_bytes: int, session_bytes: int | None) -> Refused:
+    """The limit that is told is that of a session, where the body is to make one."""
     detail = f"The body of a request has at most {limit_bytes} bytes."
-    return Refused(problem("too-large", detail, limit=limit_bytes))
+    if session_bytes is not None:
+        detail += f" A session has at most {session_bytes}, as sessions.maxBytes says."
+    limit = limit_bytes if session_bytes is None else session_bytes
+    return Refused(problem("too-large", detail, limit=limit))
 
 
 def repeated(name: bytes, first: bytes, second: bytes) -> bytes:

@@ -20,6 +20,9 @@ class Limits(Struct, frozen=True, kw_only=True):
     """From the first byte of a request to the empty line."""
     body_bytes: int = 4 * KIB * KIB
     """A session of 1 MiB written in `\\u` escapes is up to three times as long."""
+    session_bytes: int | None = None
+    """What a session may have, named to whoever sends a body that is too long for any; not checked
+    here. None: bodies make no sessions."""
     body_s: float = 30.0
     idle_s: float = 75.0
     """Between two requests; also how long a client may leave an answer unread."""

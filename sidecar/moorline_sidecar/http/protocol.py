@@ -94,13 +94,15 @@ class DataPlane:
         """How many are open, those that are only waited for to close not counted."""
         return len(self._roster.serving)
 
-    def allow_bodies(self, body_bytes: int) -> None:
+    def allow_bodies(self, body_bytes: int, session_bytes: int) -> None:
         """Take bodies of so many bytes, on open connections too; never fewer than before.
 
         A request under way is thus never refused for what was allowed when it began.
         """
         body_bytes = max(self._limits.body_bytes, body_bytes)
-        self._limits = structs.replace(self._limits, body_bytes=body_bytes)
+        self._limits = structs.replace(
+            self._limits, body_bytes=body_bytes, session_bytes=session_bytes
+        )
         for guest in self._roster.everyone():
             guest.allow(self._limits)
 

@@ -158,7 +158,7 @@ class RequestReader:
     def on_body(self, piece: bytes) -> None:
         self._body += piece
         if len(self._body) > self.limits.body_bytes:
-            raise body_too_large(self.limits.body_bytes)
+            raise body_too_large(self.limits.body_bytes, self.limits.session_bytes)
 
     def on_message_complete(self) -> None:
         if self.phase is not HEAD:
@@ -190,7 +190,7 @@ class RequestReader:
         if length == 0:
             return
         if length is not None and length > self.limits.body_bytes:
-            raise body_too_large(self.limits.body_bytes)
+            raise body_too_large(self.limits.body_bytes, self.limits.session_bytes)
         self.phase = BODY
         self._headers = {}  # for the trailers, which nobody asks for
         expects = version == "1.1" and headers.get(b"expect", b"").lower() == b"100-continue"

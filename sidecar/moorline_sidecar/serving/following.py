@@ -30,7 +30,7 @@ def follow(
     by_cookie = ByCookie(sessions, Cookies(configuration.cookies))
     logs(configuration.log_level, {"worker": configuration.worker})
     sessions.follow(configuration.policy)
-    plane.allow_bodies(body_bytes(configuration))
+    plane.allow_bodies(body_bytes(configuration), configuration.policy.max_session_bytes)
     api.follow(by_cookie, configuration.default_context)
 
 

@@ -231,6 +231,7 @@ def _limits(configuration: Configuration) -> Limits:
         head_fields=wanted.head_fields,
         head_s=wanted.head_seconds,
         body_bytes=max(usual.body_bytes, body_bytes(configuration)),
+        session_bytes=configuration.policy.max_session_bytes,
         body_s=wanted.body_seconds,
         idle_s=wanted.idle_seconds,
         connections=wanted.connections,

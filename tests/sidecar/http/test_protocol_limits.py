@@ -164,6 +164,14 @@ async def test_the_body_may_be_as_long_as_the_limit() -> None:
                     assert answer.members.get("limit", 1000) == 1000
 
 
+async def test_who_sends_a_body_that_is_too_long_is_told_what_a_session_may_have() -> None:
+    async with serving(body_bytes=1000, session_bytes=250) as plane:
+        for raw in (request("/", method="PUT", body=bytes(1001)), chunked("/", bytes(1001))):
+            async with connected(plane.port) as client:
+                answer = await client.ask(raw)
+                assert (answer.problem, answer.members["limit"]) == ("too-large", 250)
+
+
 def test_a_deadline_is_never_early_and_starts_anew_with_each_wait() -> None:
     deadline = Deadline(Limits(head_s=10, body_s=30))
     assert not deadline.has_passed(Waiting.HEAD, 1, 100)
