@@ -109,6 +109,18 @@ class Core:
 
     # What the store says
 
+    def check(self, key: str, *, successor: str | None = None) -> None:
+        """Raise StoreUnavailable while the outage lasts, but SessionEnded for a known end.
+
+        The end of a session that was renewed to the `successor` is none here.
+        """
+        entry = self.l1.peek(key)
+        if entry is not None and isinstance(entry.record, Tombstone):
+            tombstone = entry.record
+            if successor is None or tombstone.renewed_to != successor:
+                raise SessionEnded(tombstone.reason)
+        self.availability.check()
+
     async def load(self, key: str) -> Record | None:
         """The record as the store holds it now, asked after this call began."""
         self.availability.check()

@@ -74,6 +74,8 @@ class Ending:
         Raises:
             SessionUnknown: there was never such a session, or it was purged.
         """
+        if self._core.availability.is_down and self._is_known_to_be_over(key):
+            return False
         self._core.availability.check()
         has_ended = False
         next_key: str | None = key
@@ -88,6 +90,12 @@ class Ending:
             has_ended |= ended.is_by_this_call
             next_key = ended.renewed_to
         return has_ended
+
+    def _is_known_to_be_over(self, key: str) -> bool:
+        """Whether this worker holds its end, with no successor that would have to be ended."""
+        entry = self._core.l1.peek(key)
+        record = None if entry is None else entry.record
+        return isinstance(record, Tombstone) and record.renewed_to is None
 
     def bury(self, end: End) -> None:
         """Hold the tombstone that this write makes."""

@@ -175,7 +175,7 @@ class Sessions:
         self._check_open()
         may_keep = remembered and self._buffering.takes(asked)
         if self._creating.is_stored_at_once(asked.patch) and not may_keep:
-            self.core.availability.check()
+            self.core.check(self.key_of(session_id))
         key = asked.idempotency_key
         if key is None or not remembered:
             return await self._create(session_id, asked, may_keep=may_keep), session_id
@@ -240,9 +240,9 @@ class Sessions:
     async def _change_stored(
         self, key: str, asked: Asked, hint: Hint | None, *, may_wait: bool
     ) -> Served:
-        self.core.availability.check()
         if asked.patch.is_empty and asked.if_versions is None:
             return await self._live_for_change(key, hint)
+        self.core.check(key)
         if may_wait and self._deferring.takes(asked):
             found = await self._live_for_change(key, hint)
             if self._renewing.is_under_way(key):
@@ -275,7 +275,7 @@ class Sessions:
         new_id = successor_id(renewal)
         if self._creating.was_renewed(key, self.key_of(new_id)):
             return await resolved(self.read(self.key_of(new_id), None)), new_id
-        self.core.availability.check()
+        self.core.check(key, successor=self.key_of(new_id))
         principal, policy = renewal.asked.patch.principal, self.core.policy
         if principal is not UNSET:
             known = {key, self.key_of(new_id)}

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
-from moorline_api import SaveMode, Staleness
+from moorline_api import OnOutage, SaveMode, Staleness
 from moorline_sidecar.domain.ids import Hint, new_id
 from moorline_sidecar.errors import OutcomeUnknown, SessionEnded, StoreUnavailable
 
@@ -27,7 +27,6 @@ Call = Callable[[Worker, str], Awaitable[object]]
 CHANGES: dict[str, Call] = {
     "create": lambda worker, _: worker.put(new_id()),
     "change": lambda worker, session_id: worker.patch(session_id, set={"n": 1}),
-    "empty change": lambda worker, session_id: worker.patch(session_id),
     "increment": lambda worker, session_id: worker.patch(session_id, increment={"n": 1}),
     "renew": lambda worker, session_id: worker.renewed(session_id),
     "end": lambda worker, session_id: worker.delete(session_id),
@@ -35,7 +34,14 @@ CHANGES: dict[str, Call] = {
     "end all": lambda worker, _: worker.principals.end_all("ada", handle=None, kept=None),
 }
 
-WRITES = {name: call for name, call in CHANGES.items() if name != "empty change"}
+OF_AN_ENDED_ONE: dict[str, Call] = {
+    "read": lambda worker, session_id: worker.get(session_id),
+    "change": lambda worker, session_id: worker.patch(session_id, set={"n": 1}),
+    "empty change": lambda worker, session_id: worker.patch(session_id),
+    "renew": lambda worker, session_id: worker.renewed(session_id),
+    "complete": lambda worker, session_id: worker.done(session_id, set={"n": 1}),
+    "create": lambda worker, session_id: worker.put(session_id, set={"n": 1}),
+}
 
 
 async def hanging(_operation: Operation) -> None:
@@ -98,6 +104,47 @@ async def test_known_ends_hold() -> None:
                 await a.get(session_id, Hint(9, "b"))
 
 
+@pytest.mark.parametrize("call", OF_AN_ENDED_ONE.values(), ids=OF_AN_ENDED_ONE)
+@pytest.mark.parametrize("on_outage", list(OnOutage))
+async def test_nobody_has_to_be_asked_about_a_known_end(on_outage: OnOutage, call: Call) -> None:
+    async with cluster(on_outage=on_outage) as two:
+        a, _ = two.workers
+        session_id = await a.new()
+        await a.delete(session_id)
+        await cut(a)
+        with pytest.raises(SessionEnded):
+            await call(a, session_id)
+        assert not await a.delete(session_id)
+
+
+async def test_a_known_renew_is_over_for_others_but_its_successor_cannot_be_ended() -> None:
+    async with cluster() as two:
+        a, _ = two.workers
+        old = await a.new(user="ada")
+        _, new = await a.renewed(old, key="once")
+        await cut(a)
+        with pytest.raises(SessionEnded):
+            await a.renewed(old)
+        with pytest.raises(StoreUnavailable):
+            await a.renewed(old, key="once")
+        with pytest.raises(StoreUnavailable):
+            await a.delete(old)
+        assert content(await a.get(new)) == {"user": "ada"}
+
+
+async def test_a_change_that_changes_nothing_is_an_access() -> None:
+    async with cluster() as two:
+        a, _ = two.workers
+        session_id = await a.new(user="ada")
+        await cut(a)
+        two.clock.skip(MINUTE)
+        served = await a.patch(session_id)
+        assert content(served) == {"user": "ada"}
+        assert served.entry.times.own_accessed == two.clock.now()
+        with pytest.raises(StoreUnavailable):
+            await a.patch(session_id, if_match=1)
+
+
 @pytest.mark.parametrize("max_age_ms", [0, 30 * MINUTE], ids=["idle", "age"])
 async def test_local_expiry_holds(max_age_ms: int) -> None:
     async with cluster(max_age_ms=max_age_ms) as two:
@@ -125,7 +172,7 @@ async def test_changes_are_refused_within_a_tenth_of_a_second_once_the_outage_is
         assert (await two.session(session_id)).version == 1
 
 
-@pytest.mark.parametrize("call", WRITES.values(), ids=WRITES)
+@pytest.mark.parametrize("call", CHANGES.values(), ids=CHANGES)
 async def test_a_store_that_hangs_is_answered_for_within_three_seconds(call: Call) -> None:
     async with cluster() as two:
         a, _ = two.workers
