@@ -12,7 +12,7 @@ from moorline_sidecar.domain.changes import Patch, patched
 from moorline_sidecar.domain.content import content_of
 from moorline_sidecar.domain.merging import Asked, merge
 from moorline_sidecar.domain.policies import deadline_of, expiry_of
-from moorline_sidecar.domain.session import Session, Tombstone
+from moorline_sidecar.domain.session import Reason, Session, Tombstone
 from moorline_sidecar.errors import (
     AlreadyExists,
     OutcomeUnknown,
@@ -26,7 +26,7 @@ from moorline_sidecar.errors import (
     VersionConflict,
 )
 from moorline_sidecar.sessions.certainty import insert_surely
-from moorline_sidecar.sessions.core import Core
+from moorline_sidecar.sessions.core import Core, served_session
 from moorline_sidecar.sessions.ending import Ending, new_write_id
 from moorline_sidecar.sessions.finding import Finding
 from moorline_sidecar.sessions.principals import Principals
@@ -79,12 +79,12 @@ class Creating:
             SessionExists, SessionEnded: the key is taken.
             Refusal: the content is not accepted.
         """
-        entry = self._core.l1.peek(key)
-        if entry is not None and isinstance(entry.record, Tombstone):
-            # The purge may have removed it from the store: a dead id is not used again.
-            raise SessionEnded(entry.record.reason)
         if self.unborn(key) is not None:
             raise SessionExists
+        entry = self._core.l1.peek(key)
+        if entry is not None and isinstance(entry.record, Tombstone):
+            # The store may know nothing of it (any more): a dead id is not used again.
+            raise SessionEnded(entry.record.reason)
         session = self._session(key, patch)
         if self.is_stored_at_once(patch):
             return await self._insert(session, keep)
@@ -99,19 +99,59 @@ class Creating:
         entry = self._unborn.get(key)
         if entry is None:
             return None
-        now = self._core.clock.monotonic()
-        session = entry.stored
-        assert isinstance(session, Session)  # noqa: S101 nothing else is put there
-        life = min(session.max_idle_ms or UNBORN_MS, UNBORN_MS)
-        if entry.used_at + life <= now:
+        clock, times = self._core.clock, entry.times
+        is_over = times.own_expiry is not None and times.own_expiry <= clock.now()
+        if not is_over and entry.used_at + UNBORN_MS > clock.monotonic():
+            return entry
+        if key in self._doubtful.get(key, ()):
             self.forget(key)
-            return None
-        return entry
+        else:
+            self._bury(entry, Reason.EXPIRED)
+        return None
+
+    def access(self, entry: Entry) -> None:
+        """Count an access to an unborn session; nothing of it is ever written."""
+        clock, times = self._core.clock, entry.times
+        now = clock.now()
+        if now > times.own_accessed:
+            times.own_last_accessed = times.own_accessed
+            times.own_accessed = now
+            times.own_expiry = expiry_of(now, times.max_idle_ms, times.deadline)
+        entry.used_at = clock.monotonic()
 
     def forget(self, key: str) -> bool:
         """Forget an unborn session; whether there was one."""
         self._doubtful.pop(key, None)
         return self._unborn.pop(key, None) is not None
+
+    async def end(self, key: str, reason: Reason) -> bool:
+        """End an unborn session; false if there is none, or the store has it."""
+        if await self.has_been_stored(key):
+            return False
+        entry = self.unborn(key)
+        if entry is not None:
+            self._bury(entry, reason)
+        return entry is not None
+
+    def _bury(self, entry: Entry, reason: Reason, renewed_to: str | None = None) -> None:
+        """Hold the end of a session that the store knows nothing of, as version 0."""
+        self.forget(entry.key)
+        core, session = self._core, served_session(entry)
+        now, grace_ms = core.clock.now(), core.policy.renew_grace_ms
+        has_grace = renewed_to is not None and grace_ms
+        core.bury(
+            Tombstone(
+                key=entry.key,
+                version=0,
+                created=entry.stored.created,
+                accessed=entry.times.own_accessed,
+                invalidated=now,
+                reason=reason,
+                renewed_to=renewed_to,
+                grace_until=now + grace_ms if has_grace else None,
+                grace=session if has_grace else None,
+            )
+        )
 
     async def renew(self, key: str, new_key: str, asked: Asked) -> Entry:
         """An unborn session under a new key, stored if there is a change.
@@ -122,15 +162,27 @@ class Creating:
         entry = self.unborn(key)
         if entry is None or not isinstance(entry.stored, Session):
             raise SessionUnknown
+        is_known = self.unborn(new_key) is not None or self._core.l1.peek(new_key) is not None
+        if is_known and new_key not in self._doubtful.get(key, ()):
+            raise SessionExists
         if asked.patch.is_empty:
-            renewed = self._remember(structs.replace(entry.stored, key=new_key))
+            self.access(entry)
+            session = served_session(entry) or entry.stored
+            renewed = self._remember(structs.replace(session, key=new_key))
         else:
             renewed = await self._bear_renewed(key, asked, new_key)
-        self.forget(key)
+        self._bury(entry, Reason.RENEWED, new_key)
         if len(self._renewed) >= REPEATS_MAX:
             del self._renewed[next(iter(self._renewed))]
+        self._renewed.pop(new_key, None)
         self._renewed[key] = new_key
         return renewed
+
+    def newest(self, key: str) -> str:
+        """The key of what an unborn session was renewed to while it was unborn."""
+        while key in self._renewed:
+            key = self._renewed[key]
+        return key
 
     def was_renewed(self, key: str, new_key: str) -> bool:
         """Whether an unborn session was renewed just so."""

@@ -74,7 +74,7 @@ class Ending:
         Raises:
             SessionUnknown: there was never such a session, or it was purged.
         """
-        if self._core.availability.is_down and self._is_known_to_be_over(key):
+        if self._is_over_for_all(key):
             return False
         self._core.availability.check()
         has_ended = False
@@ -91,11 +91,16 @@ class Ending:
             next_key = ended.renewed_to
         return has_ended
 
-    def _is_known_to_be_over(self, key: str) -> bool:
-        """Whether this worker holds its end, with no successor that would have to be ended."""
+    def _is_over_for_all(self, key: str) -> bool:
+        """Whether this worker holds its end, with nothing to be ended after it, nor to be asked.
+
+        The store knows nothing of what ended as version 0, and may be away.
+        """
         entry = self._core.l1.peek(key)
         record = None if entry is None else entry.record
-        return isinstance(record, Tombstone) and record.renewed_to is None
+        if not isinstance(record, Tombstone) or record.renewed_to is not None:
+            return False
+        return self._core.availability.is_down or record.version == 0
 
     def bury(self, end: End) -> None:
         """Hold the tombstone that this write makes."""

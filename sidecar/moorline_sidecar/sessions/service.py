@@ -122,7 +122,8 @@ class Sessions:
     async def _read(self, key: str, hint: Hint | None, *, is_access: bool) -> Served:
         unborn = self._creating.unborn(key)
         if unborn is not None and not await self._creating.has_been_stored(key):
-            unborn.used_at = self.core.clock.monotonic()
+            if is_access:
+                self._creating.access(unborn)
             return Served(unborn, Source.BYPASS)
         await self._buffering.store_created(key)
         entry, source = await self._finding.find(key, hint)
@@ -254,13 +255,10 @@ class Sessions:
 
     async def complete(self, key: str, asked: Asked, hint: Hint | None) -> Served:
         """The session, with what was pending saved where the save mode says so."""
-        is_change = not asked.patch.is_empty or asked.if_versions is not None
-        if not is_change:
-            served = await resolved(self.read(key, hint))
-        elif self.core.policy.effective_save_mode is SaveMode.COMPLETE:
-            return await self.change(key, asked, hint, may_wait=False)
-        else:
-            return await self.change(key, asked, hint)
+        if not asked.patch.is_empty or asked.if_versions is not None:
+            may_wait = self.core.policy.effective_save_mode is not SaveMode.COMPLETE
+            return await self.change(key, asked, hint, may_wait=may_wait)
+        served = await resolved(self.read(key, hint))
         if key in self.core.unsaved and self.core.policy.save_mode is SaveMode.COMPLETE:
             await self._buffering.save(key)
             return alive(Served(self.core.l1.peek(key) or served.entry, served.source))
@@ -344,9 +342,10 @@ class Sessions:
             SessionUnknown: there was never such a session, or it was purged.
         """
         self._check_open()
+        key = self._creating.newest(key)
         if self._creating.unborn(key) is not None:
             async with self._lanes.hold(key):
-                if not await self._creating.has_been_stored(key) and self._creating.forget(key):
+                if await self._creating.end(key, reason):
                     return True
         return await self._buffering.attempt(
             lambda: self._buffering.end_stored(key, reason),

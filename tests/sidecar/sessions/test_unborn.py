@@ -1,29 +1,45 @@
 """`saveOnCreate: false`: nothing is stored before the first change."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import pytest
 from moorline_sidecar.domain.ids import new_id
+from moorline_sidecar.domain.session import Reason
 from moorline_sidecar.errors import (
     OutcomeUnknown,
     SessionEnded,
+    SessionExists,
     SessionUnknown,
     TooLarge,
     VersionConflict,
 )
+from moorline_sidecar.sessions.core import served_session
+from moorline_sidecar.sessions.creating import UNBORN_MS
 
 from tests.sidecar.sessions.faults import Fault, Gate, answer_lost, request_lost
 from tests.sidecar.sessions.workers import (
+    HOUR,
     MINUTE,
     SECOND,
     T0,
     VIRTUAL_TIME,
     Changes,
+    Worker,
     cluster,
     content,
 )
 
 pytestmark = VIRTUAL_TIME
+
+ON_THE_DEAD: dict[str, Callable[[Worker, str], Awaitable[object]]] = {
+    "read": lambda worker, session_id: worker.get(session_id),
+    "change": lambda worker, session_id: worker.patch(session_id, set={"user": "ada"}),
+    "renew": lambda worker, session_id: worker.renewed(session_id),
+    "create": lambda worker, session_id: worker.put(session_id),
+    "create with a change": lambda worker, session_id: worker.put(session_id, set={"n": 1}),
+}
+"""What gets 410 for a session that is over."""
 
 
 async def test_a_session_without_a_change_is_not_stored() -> None:
@@ -151,8 +167,12 @@ async def test_a_session_ended_before_its_first_change_is_gone() -> None:
         a, _ = two.workers
         session_id = await a.new()
         assert await a.delete(session_id)
-        with pytest.raises(SessionUnknown):
-            await a.patch(session_id, set={"user": "ada"})
+        for _ in range(2):
+            for call in ON_THE_DEAD.values():
+                with pytest.raises(SessionEnded) as ended:
+                    await call(a, session_id)
+                assert ended.value.reason == Reason.LOGOUT
+            assert not await a.delete(session_id)
         assert await two.store.count() == 0
 
 
@@ -202,17 +222,84 @@ async def test_a_repeated_renew_of_an_unborn_session_gives_the_same_new_session(
         assert await two.store.count() == 1
 
 
-async def test_an_unborn_session_is_forgotten_when_it_was_idle_for_its_life() -> None:
-    async with cluster(saves_on_create=False, max_idle_ms=MINUTE) as two:
+@pytest.mark.parametrize(
+    ("policy", "life_ms"),
+    [
+        pytest.param({"max_idle_ms": MINUTE}, MINUTE, id="of its own"),
+        pytest.param({"max_idle_ms": HOUR}, UNBORN_MS, id="of the unborn"),
+        pytest.param({"max_idle_ms": 0}, UNBORN_MS, id="without an end"),
+    ],
+)
+async def test_an_unborn_session_ends_when_it_was_idle_for_its_life(
+    policy: dict[str, int], life_ms: int
+) -> None:
+    async with cluster(saves_on_create=False, **policy) as two:
         a, _ = two.workers
         session_id = await a.new()
-        two.clock.skip(59 * SECOND)
-        await a.get(session_id)
-        two.clock.skip(59 * SECOND)
-        await a.get(session_id)
-        two.clock.skip(MINUTE)
-        with pytest.raises(SessionUnknown):
+        for _ in range(2):
+            two.clock.skip(life_ms - 1)
             await a.get(session_id)
+        two.clock.skip(life_ms - 1)
+        await a.get(session_id, is_access=False)
+        two.clock.skip(1)
+        for call in ON_THE_DEAD.values():
+            with pytest.raises(SessionEnded) as ended:
+                await call(a, session_id)
+            assert ended.value.reason == Reason.EXPIRED
+        assert not await a.delete(session_id)
+
+
+async def test_an_unborn_session_has_the_times_of_any_other() -> None:
+    async with cluster(saves_on_create=False, max_idle_ms=MINUTE, max_age_ms=2 * MINUTE) as two:
+        a, _ = two.workers
+        session_id = await a.new()
+        seen = []
+        for is_access in (True, False, True):
+            two.clock.skip(25 * SECOND)
+            session = served_session((await a.get(session_id, is_access=is_access)).entry)
+            assert session is not None
+            assert session.expiry is not None
+            times = (session.accessed, session.last_accessed, session.expiry)
+            seen.append(tuple((time - T0) // SECOND for time in times))
+        assert seen == [(25, 0, 85), (25, 0, 85), (75, 25, 120)]
+        two.clock.skip(45 * SECOND - 1)
+        await a.get(session_id)
+        two.clock.skip(1)
+        with pytest.raises(SessionEnded):
+            await a.get(session_id)
+
+
+@pytest.mark.parametrize("is_born", [False, True], ids=["unborn", "born"])
+async def test_what_an_unborn_session_was_renewed_from_is_over(*, is_born: bool) -> None:
+    changes: Changes = {"set": {"user": "ada"}} if is_born else {}
+    async with cluster(saves_on_create=False, max_age_ms=2 * MINUTE) as two:
+        a, _ = two.workers
+        old = await a.new()
+        two.clock.skip(SECOND)
+        _, new = await a.renewed(old, **changes)
+        assert content(await a.get(new)) == changes.get("set", {})
+        for name in ("change", "create", "renew"):
+            with pytest.raises(SessionEnded) as ended:
+                await ON_THE_DEAD[name](a, old)
+            assert ended.value.reason == Reason.RENEWED
+        if is_born:
+            assert content(await a.get(old)) == {}
+        assert await a.delete(old)
+        assert not await a.delete(old)
+        for session_id in (old, new):
+            with pytest.raises(SessionEnded):
+                await a.get(session_id)
+
+
+async def test_an_unborn_session_is_not_renewed_to_an_id_that_was_used() -> None:
+    async with cluster(saves_on_create=False) as two:
+        a, _ = two.workers
+        dead, other, session_id = await a.new(), await a.new(), await a.new()
+        await a.delete(dead)
+        for taken in (dead, other, session_id):
+            with pytest.raises(SessionExists):
+                await a.renewed(session_id, new_id=taken)
+        assert content(await a.get(session_id)) == {}
 
 
 async def test_what_bots_leave_behind_is_bounded() -> None:
