@@ -90,6 +90,21 @@ class Buffering:
             with contextlib.suppress(StoreError):
                 await self._deferring.save(key)
 
+    async def newest(self, key: str) -> Entry:
+        """The entry as the store holds it now; in an outage, if changes are kept then, the copy.
+
+        Raises:
+            SessionUnknown, StoreUnavailable.
+        """
+        await self.store_created(key)
+        try:
+            return await self._finding.fetch(key)
+        except StoreUnavailable:
+            entry = self._core.l1.peek(key)
+            if entry is None or not self._core.buffers or not self._core.availability.is_down:
+                raise
+            return entry
+
     async def change(self, found: Entry, asked: Asked) -> Entry:
         """The entry of a session that was found alive, with the change, which is kept.
 

@@ -374,13 +374,12 @@ class Sessions:
         return len(self.core.unsaved)
 
     async def refresh(self, key: str) -> Entry:
-        """The entry of a live session, as the store holds it now.
+        """The entry of a live session as `Buffering.newest` has it.
 
         Raises:
             SessionUnknown, SessionEnded, StoreUnavailable.
         """
-        await self._buffering.store_created(key)
-        entry = await self._finding.fetch(key)
+        entry = await self._buffering.newest(key)
         live_session(entry)
         return entry
 
