@@ -16,8 +16,10 @@ from moorline_sidecar.domain.cookies import Cookies
 from moorline_sidecar.domain.ids import Hint, new_id
 from moorline_sidecar.errors import (
     InvalidRequest,
+    MoorlineError,
     SessionEnded,
     SessionUnknown,
+    StoreUnavailable,
     VersionConflict,
 )
 from moorline_sidecar.http import bodies
@@ -88,8 +90,10 @@ class ByCookie:
         Raises:
             SessionUnknown, SessionEnded: there is none.
             InvalidRequest: there are two.
+            StoreUnavailable: one could not be looked up; in an outage only if no other lives.
         """
-        refusal: SessionUnknown | SessionEnded = SessionUnknown(is_named=bool(claim.ids))
+        refusal: MoorlineError = SessionUnknown(is_named=bool(claim.ids))
+        unavailable: StoreUnavailable | None = None
         # Only the one that is meant is accessed: with several, all are only peeked at first.
         is_alone = len(claim.ids) == 1
         found: list[tuple[str, Served]] = []
@@ -100,8 +104,12 @@ class ByCookie:
                 continue
             except SessionEnded as ended:
                 refusal = ended
+            except StoreUnavailable as error:
+                unavailable = error
             else:
                 found.append((session_id, served))
+        if unavailable is not None and not (found and self._sessions.core.availability.is_down):
+            raise unavailable
         # An id in its grace is on its way out: the one that lives on is meant.
         living = [pair for pair in found if not pair[1].was_renewed] or found
         if not living:
