@@ -18,7 +18,6 @@ from tests.sidecar.sessions.workers import (
     MINUTE,
     SECOND,
     VIRTUAL_TIME,
-    Changes,
     Worker,
     cluster,
     content,
@@ -81,23 +80,22 @@ async def test_a_session_of_the_principal_counts_not_against_itself() -> None:
 
 
 @pytest.mark.parametrize(
-    ("worker", "changes", "policy", "after_ms"),
+    ("worker", "max_idle_ms", "max_age_ms", "after_ms"),
     [
-        pytest.param(0, {"max_idle_ms": SECOND}, {}, SECOND, id="idle, asked where it was used"),
-        pytest.param(1, {"max_idle_ms": SECOND}, {}, 6_101, id="idle, and its own slack is over"),
-        pytest.param(0, {}, {"max_age_ms": SECOND}, SECOND, id="old, asked where it was used"),
-        pytest.param(1, {}, {"max_age_ms": SECOND}, SECOND, id="old, to the millisecond"),
-        pytest.param(
-            1, {"max_idle_ms": 900}, {"max_age_ms": SECOND}, SECOND, id="old and just idle"
-        ),
+        pytest.param(0, SECOND, 0, SECOND, id="idle, asked where it was used"),
+        pytest.param(1, SECOND, 0, 6_101, id="idle, and its own slack is over"),
+        pytest.param(0, MINUTE, SECOND, SECOND, id="old, asked where it was used"),
+        pytest.param(1, MINUTE, SECOND, SECOND, id="old, to the millisecond"),
+        pytest.param(1, 900, SECOND, SECOND, id="old and just idle"),
     ],
 )
 async def test_a_session_counts_until_it_is_over(
-    worker: int, changes: Changes, policy: dict[str, int], after_ms: int
+    worker: int, max_idle_ms: int, max_age_ms: int, after_ms: int
 ) -> None:
-    async with cluster(principal_max=1, when_reached=WhenReached.REFUSE, **policy) as two:
+    refuse = WhenReached.REFUSE
+    async with cluster(principal_max=1, when_reached=refuse, max_age_ms=max_age_ms) as two:
         asked = two.workers[worker]
-        await two.workers[0].put(new_id(), principal="ada", **changes)
+        await two.workers[0].put(new_id(), principal="ada", max_idle_ms=max_idle_ms)
         two.clock.skip(after_ms - 1)
         with pytest.raises(TooManySessions):
             await login(asked)

@@ -223,17 +223,17 @@ async def test_a_repeated_renew_of_an_unborn_session_gives_the_same_new_session(
 
 
 @pytest.mark.parametrize(
-    ("policy", "life_ms"),
+    ("max_idle_ms", "life_ms"),
     [
-        pytest.param({"max_idle_ms": MINUTE}, MINUTE, id="of its own"),
-        pytest.param({"max_idle_ms": HOUR}, UNBORN_MS, id="of the unborn"),
-        pytest.param({"max_idle_ms": 0}, UNBORN_MS, id="without an end"),
+        pytest.param(MINUTE, MINUTE, id="of its own"),
+        pytest.param(HOUR, UNBORN_MS, id="of the unborn"),
+        pytest.param(0, UNBORN_MS, id="without an end"),
     ],
 )
 async def test_an_unborn_session_ends_when_it_was_idle_for_its_life(
-    policy: dict[str, int], life_ms: int
+    max_idle_ms: int, life_ms: int
 ) -> None:
-    async with cluster(saves_on_create=False, **policy) as two:
+    async with cluster(saves_on_create=False, max_idle_ms=max_idle_ms) as two:
         a, _ = two.workers
         session_id = await a.new()
         for _ in range(2):
