@@ -22,6 +22,9 @@ from moorline_sidecar.errors import InvalidRequest, InvalidValue
 SECONDS_MAX: Final = 10 * 365 * 86_400
 """Ten years: whoever means never says 0."""
 
+PLACE_LEVELS: Final = 2
+"""A member of the body, and an attribute in it: each level costs decoding all of it once more."""
+
 T = TypeVar("T")
 
 
@@ -68,6 +71,9 @@ _create = msgspec.json.Decoder(CreateBody)
 _patch = msgspec.json.Decoder(PatchBody)
 _renew = msgspec.json.Decoder(RenewBody)
 _map = msgspec.json.Decoder(dict[str, Any])
+_UNDECODED: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _any = msgspec.json.Decoder()
 
 
@@ -172,10 +178,24 @@ def _refuse_syntax(body: bytes) -> None:
         _any.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         if "Integer value out of range" in str(error):
-            raise InvalidValue("", "an integer has at most 64 bits") from None
+            raise InvalidValue(_place(body), "an integer has at most 64 bits") from None
         raise InvalidRequest("malformed-json", _sentence(error)) from None
     except RecursionError:
         raise InvalidValue("", "values are nested at most 64 levels deep") from None
+
+
+def _place(body: bytes | msgspec.Raw, levels: int = PLACE_LEVELS) -> str:
+    """The pointer to the member that msgspec does not decode, so many levels down at most."""
+    try:
+        members = _members.decode(body) if levels else {}
+    except _UNDECODED:
+        return ""
+    for name, value in members.items():
+        try:
+            _any.decode(value)
+        except _UNDECODED:
+            return f"/{escaped(name)}{_place(value, levels - 1)}"
+    return ""
 
 
 def _sentence(error: Exception) -> str:

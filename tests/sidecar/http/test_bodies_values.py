@@ -222,3 +222,23 @@ def test_every_json_value_within_the_bounds_is_read_as_it_was_written(value: obj
 
     assert read == value
     assert not isinstance(read, float) or math.copysign(1, read) == math.copysign(1, value)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("read", "body", "pointer"),
+    [
+        pytest.param(patch, b'{"set": {"a": 1, "b/c": %b}}', "/set/b~1c", id="set"),
+        pytest.param(patch, b'{"set": {"a": {"x": [1, %b]}}}', "/set/a", id="inside"),
+        pytest.param(patch, b'{"increment": {"a": %b}}', "/increment/a", id="increment"),
+        pytest.param(patch, b'{"maxIdleSeconds": %b}', "/maxIdleSeconds", id="idle time"),
+        pytest.param(create, b'{"attributes": {"a": %b}}', "/attributes/a", id="create"),
+        pytest.param(put_attributes, b'{"a": %b}', "/a", id="attributes"),
+        pytest.param(put_attribute, b"[%b]", "", id="attribute"),
+        pytest.param(patch, b'{"set": {"a": %b, "b": ' + b"[" * 5_000, "", id="before worse"),
+        pytest.param(patch, b'{"set": {"a": %b}, "\xff": 1}', "", id="before what is no text"),
+    ],
+)
+def test_the_member_with_an_integer_that_is_too_long_to_decode_is_pointed_at(
+    read: Reader, body: bytes, pointer: str
+) -> None:
+    assert refused_at(read, body % (b"7" * 5_000)) == pointer
