@@ -41,6 +41,8 @@ CHECK_REASONS: Final = {
 """What a person does about each of them."""
 
 _NOT_STARTED: Final = "The check does not start: "
+_UNUSABLE: Final = "the connection URI cannot be used"
+"""How a check begins that found a URI."""
 
 
 def backend_finding(
@@ -105,7 +107,7 @@ def _failed(
     reason = outcome.reason
     secret = connection_secret(backend)
     if reason in ("SecretNotFound", "SecretKeyMissing") and secret is not None:
-        return bad(reason, _secret_message(observed, secret, reason))
+        return bad(reason, _secret_message(observed, secret, outcome))
     if reason == "InvalidConfiguration" and secret is None:
         hint = f"set spec.backend.{backend.type.member}.connectionSecretRef to the Secret with it"
         return bad(reason, f"{sentence(outcome.detail)} In Kubernetes, {hint}.")
@@ -131,9 +133,14 @@ def _told_nothing(observed: Observed, job: JobFacts) -> Finding:
     return bad("CheckFailed", f"The check failed without saying why ({why}). To see more: {look}")
 
 
-def _secret_message(observed: Observed, secret: SecretKeyRef, reason: str) -> str:
+def _secret_message(observed: Observed, secret: SecretKeyRef, outcome: CheckOutcome) -> str:
     place = f"{observed.namespace}/{secret.name}"
-    if reason == "SecretNotFound":
+    if outcome.detail.startswith(_UNUSABLE):
+        return (
+            f"{sentence(outcome.detail)} Correct it in the Secret {place}; the backend is checked "
+            "again by itself."
+        )
+    if outcome.reason == "SecretNotFound":
         key = secret.key or "uri"
         return (
             f"There is no Secret {place}, or it is empty. Create it with the connection URI "

@@ -17,6 +17,7 @@ from moorline_sidecar.stores.connection import Source, UriConnection
 from moorline_sidecar.stores.mongodb_errors import SentWrites
 from moorline_sidecar.stores.mongodb_replies import StreamReplies
 from moorline_sidecar.stores.mongodb_waiting import mend_waiting
+from moorline_sidecar.stores.tls_files import check_files
 
 Client: TypeAlias = AsyncMongoClient[dict[str, Any]]
 
@@ -30,6 +31,9 @@ HEARTBEAT_MS: Final = 2_000
 
 CONNECTIONS_MAX: Final = 20
 """To one server: a handful of calls is under way at once, and thousands of sidecars add up."""
+
+_FILES: Final = frozenset({"tlscafile", "tlscertificatekeyfile", "tlscrlfile"})
+"""Options that name files, in lower case, as the driver takes them in any."""
 
 SECONDARY_READS: Final = (
     "the connection URI asks for reads from secondaries (readPreference): remove it; they lag "
@@ -47,6 +51,7 @@ def open_client(uri: str) -> Client:
     Raises:
         ConfigurationError: it cannot be parsed, or asks for what would break the port's promises.
             The text never holds the URI, nor a piece of it.
+        UriMissing: a file that it names cannot be read.
     """
     try:
         if not uri.startswith(SCHEMES):
@@ -57,6 +62,9 @@ def open_client(uri: str) -> Client:
             # without: without TLS, for one.
             warnings.simplefilter("error", UserWarning)
             client = _client(uri)
+    except OSError:
+        check_files(_files_of(uri))
+        raise
     except (PyMongoError, ValueError, TypeError, UserWarning) as error:
         # Their texts quote what they could not parse, which may be the password.
         raise ConfigurationError([_unusable(uri, error)]) from None
@@ -82,10 +90,17 @@ def _client(uri: str) -> Client:
     )
 
 
-def _unusable(uri: str, error: Exception) -> str:
+def _files_of(uri: str) -> dict[str, str]:
+    return {name: value for name, value in _options_of(uri) if name.lower() in _FILES}
+
+
+def _options_of(uri: str) -> list[tuple[str, str]]:
     # Only what follows the last @ is surely no part of the password.
-    query = uri.rpartition("@")[2].partition("?")[2]
-    named = [name for name, _ in parse_qsl(query) if name.lower() in str(error).lower()]
+    return parse_qsl(uri.rpartition("@")[2].partition("?")[2])
+
+
+def _unusable(uri: str, error: Exception) -> str:
+    named = [name for name, _ in _options_of(uri) if name.lower() in str(error).lower()]
     where = f"its option {named[0]} is wrong" if named else "it is no MongoDB URI"
     return (
         f"the connection URI cannot be used ({type(error).__name__}): {where}; expected is "

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from msgspec import Struct
 
 from moorline_sidecar.errors import ConfigurationError
+from moorline_sidecar.stores.tls_files import check_files
 
 PORT: Final = 6_379
 SENTINEL_PORT: Final = 26_379
@@ -47,7 +47,12 @@ class Target(Struct, frozen=True, kw_only=True):
 
 
 def target_of(uri: str) -> Target:
-    """Raises ConfigurationError if the URI is of no use; the text holds no piece of it."""
+    """What it says.
+
+    Raises:
+        ConfigurationError: it is of no use; the text holds no piece of it.
+        UriMissing: a file that it names cannot be read.
+    """
     try:
         return _target(urlsplit(uri))
     except ValueError as error:
@@ -94,9 +99,7 @@ def _options(query: str, *, has_tls: bool, has_sentinel: bool) -> dict[str, str]
             names = ", ".join(sorted(known)) or "none"
             mistake = f"the connection URI has an option that is not known; there are: {names}"
             raise ConfigurationError([mistake])
-    for name in sorted(_TLS_OPTIONS & options.keys()):
-        if not Path(options[name]).is_file():
-            raise ConfigurationError([f"the connection URI's option {name} names no file"])
+    check_files({name: options[name] for name in sorted(_TLS_OPTIONS & options.keys())})
     return options
 
 

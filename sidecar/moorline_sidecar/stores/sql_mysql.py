@@ -25,6 +25,7 @@ from moorline_sidecar.stores.sql_dialects import (
     Fault,
     pool_of,
 )
+from moorline_sidecar.stores.tls_files import read_for
 
 SCHEMES: Final = ("mysql://", "mariadb://")
 PORT: Final = 3306
@@ -182,6 +183,7 @@ def _arguments(uri: str) -> dict[str, Any]:
 
     Raises:
         ConfigurationError: the URI is of no use; the text holds no piece of it.
+        UriMissing: a file that it names cannot be used.
     """
     if not uri.startswith(SCHEMES):
         raise ConfigurationError([_unusable("it is no MySQL URI")])
@@ -211,13 +213,12 @@ def _tls(url: URL) -> ssl.SSLContext | None:
         raise ConfigurationError([_unusable(f"its ssl-mode may be {', '.join(MODES)}")])
     if mode == "DISABLED":
         return None
-    try:
+    with read_for("ssl-ca"):
         context = ssl.create_default_context(cafile=options.get("ssl-ca"))
-        if "ssl-cert" in options:
-            context.load_cert_chain(options["ssl-cert"], options.get("ssl-key"))
-    except OSError as error:
-        why = f"a file of its TLS options cannot be used ({error.strerror})"
-        raise ConfigurationError([_unusable(why)]) from None
+    if "ssl-cert" in options:
+        with read_for("ssl-cert", "ssl-key"):
+            # Without a password it would ask for one on the terminal.
+            context.load_cert_chain(options["ssl-cert"], options.get("ssl-key"), "")
     context.check_hostname = mode == "VERIFY_IDENTITY"
     if mode == "REQUIRED":
         context.verify_mode = ssl.CERT_NONE

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from typing import Any, Final
 
 import asyncpg
@@ -21,6 +20,7 @@ from moorline_sidecar.stores.sql_dialects import (
     Fault,
     pool_of,
 )
+from moorline_sidecar.stores.sql_postgresql_tls import check_tls_files, tls_of
 from moorline_sidecar.stores.uri_source import UriMissing
 
 SCHEMES: Final = ("postgresql://", "postgres://")
@@ -134,9 +134,11 @@ async def _connect(uri: str, seconds: float) -> asyncpg.Connection[asyncpg.Recor
             # Of several hosts, the one that takes writes: what is read must be the newest.
             target_session_attrs="read-write",
             server_settings=_settings(seconds),
+            **tls_of(uri),
         )
-    except ssl.SSLError:
-        # Some of them are ValueErrors, too.
+    except OSError:
+        # An SSLError is one, and some of them are ValueErrors, too.
+        check_tls_files(uri)
         raise
     except ValueError:
         # Their texts quote what they could not parse, which may be the password.

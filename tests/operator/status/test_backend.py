@@ -75,6 +75,17 @@ def test_a_missing_key_is_named() -> None:
     )
 
 
+def test_a_uri_that_cannot_be_used_is_not_told_as_a_missing_one() -> None:
+    detail = "the connection URI cannot be used; expected is postgresql://host/database"
+    outcome = CheckOutcome(is_ok=False, reason="SecretKeyMissing", detail=detail)
+    job = msgspec.structs.replace(a_check("SecretKeyMissing"), outcome=outcome)
+    found = condition(observed(jobs=[job]), "BackendReady")
+    assert found.message == (
+        "The connection URI cannot be used; expected is postgresql://host/database. Correct it in "
+        "the Secret web/shop-mongodb; the backend is checked again by itself."
+    )
+
+
 def test_a_spec_without_a_secret_is_told_to_have_one() -> None:
     spec = {"backend": {"type": "MongoDB", "mongodb": {}}}
     found = condition(observed(spec, jobs=[a_check("InvalidConfiguration")]), "BackendReady")

@@ -180,7 +180,6 @@ WRONG = {
     "sentinels without a name": f"redis+sentinel://ada:{SECRET}@a,b",
     "an option that is not known": f"redis://ada@db?decode={SECRET}",
     "a tls option without tls": f"redis://ada:{SECRET}@db?ssl_ca_certs=/etc/passwd",
-    "a file that is not there": f"rediss://ada:{SECRET}@db?ssl_ca_certs=/nowhere/ca.pem",
 }
 
 

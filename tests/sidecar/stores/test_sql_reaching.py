@@ -123,7 +123,6 @@ WRONG = {
     "no port": (MARIADB, f"mysql://ada:{SECRET}@db:{SECRET}/sessions"),
     "an option that is not known": (MARIADB, f"mysql://ada:{SECRET}@db/d?charset={SECRET}"),
     "a mode that is not known": (MARIADB, f"mysql://ada:{SECRET}@db/d?ssl-mode={SECRET}"),
-    "a file that is not there": (MARIADB, "mysql://ada:x@db/d?ssl-ca=/nowhere/ca.pem"),
 }
 
 

@@ -1,0 +1,35 @@
+"""Files of certificates and keys that a connection URI names in its options."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from moorline_sidecar.stores.uri_source import UriMissing
+
+
+@contextmanager
+def read_for(*options: str) -> Iterator[None]:
+    """What fails within fails by the files of these options.
+
+    Raises:
+        UriMissing: `TLSFailed`, with the options' names; the files may come later, as the URI may.
+    """
+    try:
+        yield
+    except OSError as error:  # An SSLError is one.
+        named = " or ".join(options)
+        why = f"the file of its option {named} cannot be used ({error.strerror})"
+        raise UriMissing("TLSFailed", f"the connection URI cannot be used: {why}") from None
+
+
+def check_files(files: Mapping[str, str]) -> None:
+    """Whether these paths, by the options that name them, can be read.
+
+    Raises:
+        UriMissing: as `read_for`.
+    """
+    for option, path in files.items():
+        with read_for(option):
+            Path(path).open("rb").close()
