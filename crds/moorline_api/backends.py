@@ -85,7 +85,11 @@ class SQLiteSpec(Model, frozen=True, kw_only=True):
     """One file, for the processes of one node."""
 
     path: Annotated[
-        FilePath, Meta(description="The database file, on a volume that outlives the pod.")
+        FilePath,
+        Meta(
+            description="The database file, on a volume that outlives the pod. Immutable: sessions "
+            "would be left behind."
+        ),
     ] = "/var/lib/moorline/sessions.db"
     table: Annotated[TableName, _TABLE] = "moorline_sessions"
     columns: Annotated[dict[str, ColumnName], _COLUMNS] = field(default_factory=dict)
@@ -175,7 +179,10 @@ class FileSpec(Model, frozen=True, kw_only=True):
 
     directory: Annotated[
         FilePath,
-        Meta(description="The directory, on a volume that outlives the pod, for sessions alone."),
+        Meta(
+            description="The directory, on a volume that outlives the pod, for sessions alone. "
+            "Immutable: sessions would be left behind."
+        ),
     ] = "/var/lib/moorline/sessions"
 
 

@@ -109,6 +109,18 @@ TRANSITIONS: Final[tuple[Transition, ...]] = (
     ),
     *(_same(field, message, member) for member in _SQL for field, message in _SQL_FIELDS.items()),
     _same(
+        "path",
+        "the file stays as it is, for the sessions are there: keep it, or make a new "
+        "SessionCluster",
+        "sqlite",
+    ),
+    _same(
+        "directory",
+        "the directory stays as it is, for the sessions are there: keep it, or make a new "
+        "SessionCluster",
+        "file",
+    ),
+    _same(
         "key_prefix",
         "the prefix stays as it is, for the sessions are there: keep it, or make a new "
         "SessionCluster",

@@ -19,7 +19,8 @@ SQL: dict[str, object] = {"table": "other", "columns": {"accessed": "accessTime"
 REFUSED_OF_OTHERS: dict[str, dict[str, object]] = {
     "PostgreSQL": SQL,
     "MySQL": SQL,
-    "SQLite": SQL,
+    "SQLite": {**SQL, "path": "/other/sessions.db"},
+    "File": {"directory": "/other"},
     "Redis": {"keyPrefix": "other:"},
     "Hazelcast": {"mapName": "other"},
     "Infinispan": {"cacheName": "other"},
