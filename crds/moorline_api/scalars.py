@@ -112,14 +112,14 @@ CollectionName: TypeAlias = Annotated[
         max_length=120,
     ),
 ]
-# Unquoted in every SQL dialect; 63 is PostgreSQL's limit, the shortest. Those of the other tables
-# and of the indexes begin with that of the table.
+# Quoted where they must be; 63 is PostgreSQL's limit, the shortest. Those of the other tables and
+# of the indexes begin with that of the table.
 TableName: TypeAlias = Annotated[
     str,
     Meta(
-        title="an SQL name of lower-case letters, digits and _",
-        examples=["moorline_sessions"],
-        pattern="^[a-z_][a-z0-9_]*$",
+        title="a table's name of letters, digits and _",
+        examples=["moorline_sessions", "JettySessions"],
+        pattern="^[A-Za-z_][A-Za-z0-9_]*$",
         max_length=48,
     ),
 ]

@@ -97,7 +97,7 @@ _BACKENDS = (
     wrong(
         "sql-injection",
         "backend.postgresql.table",
-        "an SQL name",
+        "a table's name",
         backend={"type": "PostgreSQL", "postgresql": {"table": "a; drop table b"}},
     ),
     wrong(

@@ -112,7 +112,8 @@ async def test_sessions_are_kept_in_a_table(
 ) -> None:
     found = request.getfixturevalue(server)
     uri = found.uri if isinstance(found, Database) else None
-    member = {"table": mongo_collection, "columns": {"accessed": "accessTime", "name": "Key"}}
+    table = f"Jetty{mongo_collection.title()}"
+    member = {"table": table, "columns": {"accessed": "accessTime", "name": "Key"}}
     if uri is None:
         member["path"] = str(found / "sessions.db")
     spec = decode_spec({"backend": {"type": kind.value, kind.member: member}})

@@ -62,6 +62,22 @@ async def changed_once(store: SqlStore, key: str) -> None:
     await written(store, with_attributes(await inserted(store, key), {"n": 1}))
 
 
+async def test_changes_are_told_of_a_table_in_upper_and_lower_case(
+    postgresql: Database, mongo_collection: str
+) -> None:
+    table = f"Jetty{mongo_collection.title()}"
+    store = relational_store(POSTGRESQL.dialect, postgresql.uri, table)
+    await store.prepare()
+    async with store.watch() as stream:
+        await changed_once(store, "first")
+        assert await told(stream, 1) == [("first", 2)]
+        await run(POSTGRESQL, postgresql.uri, f'DROP TABLE "{table}_changes"')
+        await store.prepare()
+        with pytest.raises(HistoryLost):
+            await told(stream, 1)
+    await store.close()
+
+
 async def test_what_commits_late_is_told_late_and_delays_nobody(
     store: SqlStore, postgresql: Database, mongo_collection: str
 ) -> None:

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 from moorline_sidecar.errors import ConfigurationError, StoreUnavailable
+from moorline_sidecar.stores.base import Purge, PurgeKind
 from moorline_sidecar.stores.connection import FixedSource
 from moorline_sidecar.stores.sql import SqlStore, sql_store
 
 from tests.contract.backends import relational_store
-from tests.contract.sessions import inserted, stored, with_attributes, written
+from tests.contract.sessions import an_end, inserted, stored, with_attributes, written
 from tests.sidecar.stores.sql_cases import (
     ALL,
     MARIADB,
@@ -46,6 +47,35 @@ async def test_without_its_tables_a_store_is_unavailable(store: SqlStore) -> Non
         await store.load(["session-1"])
 
     assert await store.now()
+
+
+@each
+async def test_a_name_in_upper_and_lower_case_is_quoted_everywhere(
+    case: SqlCase, uri: str, mongo_collection: str
+) -> None:
+    table = f"Jetty{mongo_collection.title()}"
+    store = relational_store(case.dialect, uri, table)
+    made = await store.prepare()
+    again = relational_store(case.dialect, uri, table)
+    assert (made[0], await again.prepare()) == (table, made)
+    await again.close()
+
+    session = with_attributes(await inserted(store, principal="ada"), {"n": 1})
+    await written(store, session)
+    await written(store, an_end(session.key))
+    assert await store.count() == 1
+    await run(case, uri, f"DROP INDEX {_index(case, table)}")
+    assert await store.prepare() == made
+    everything = Purge(kind=PurgeKind.INVALID, before=10**15, now=10**15)
+    assert await store.purgeable(everything, 0) == 1
+    assert await store.purge(everything, 0) == 1
+    await store.close()
+
+
+def _index(case: SqlCase, table: str) -> str:
+    if case is MARIADB:
+        return f"`{table}_expiry` ON `{table}`"
+    return f'"{table}_expiry"'
 
 
 @each
