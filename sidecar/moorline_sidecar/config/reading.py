@@ -43,7 +43,10 @@ HEALTH: Final = Address("", SidecarSpec().health_port)
 _URI_KEYS: Final = ("uri", "connectionString.standardSrv", "connectionString.standard")
 _REACHED_BY_URI: Final = (
     *(BackendType.MONGODB, BackendType.POSTGRESQL, BackendType.MYSQL, BackendType.REDIS),
+    BackendType.INFINISPAN,
 )
+"""Those of which `stores.opening` asks for one; the others can do without."""
+
 _NO_NAME: Final = {"name": "moorline"}
 """Of who gives none; it shows in metrics, and names the collection."""
 

@@ -50,6 +50,8 @@ def open_store(backend: BackendSpec, uri: Uri, cluster: str) -> SessionStore:
     """
     try:
         return _OPENERS[backend.type](backend, uri, cluster)
+    except ConfigurationError as error:
+        raise ConfigurationError([_with_path(each, uri) for each in error.mistakes]) from error
     except ModuleNotFoundError as error:
         mistake = (
             f"spec.backend.type: {backend.type} needs {error.name}, which is not installed; "
@@ -175,6 +177,14 @@ def _source(uri: Uri, kind: BackendType) -> UriSource:
             [f"MOORLINE_BACKEND_URI: required for {kind}, or MOORLINE_BACKEND_URI_FILE"]
         )
     return UriSource(uri, member=kind.member)
+
+
+def _with_path(mistake: str, uri: Uri) -> str:
+    """What a driver's module finds wrong without saying where is about the URI."""
+    if uri is None or mistake.startswith(("spec.", "MOORLINE_")):
+        return mistake
+    name = "MOORLINE_BACKEND_URI" if isinstance(uri, SecretText) else "MOORLINE_BACKEND_URI_FILE"
+    return f"{name}: {mistake}"
 
 
 def _write_concern(spec: int | str) -> int | str:

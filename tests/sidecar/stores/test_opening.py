@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from moorline_api import (
     SQLiteSpec,
     decode_spec,
 )
+from moorline_sidecar.config import Options, read_configuration
 from moorline_sidecar.config.secrets import SecretFile, SecretText
 from moorline_sidecar.errors import ConfigurationError, StoreUnavailable
 from moorline_sidecar.stores.datastore import DatastoreStore
@@ -97,6 +99,40 @@ async def test_a_store_opens_without_its_server_and_without_its_secret() -> None
 async def test_a_uri_is_required(kind: BackendType) -> None:
     with pytest.raises(ConfigurationError, match=f"MOORLINE_BACKEND_URI: required for {kind}"):
         open_store(BackendSpec(type=kind), None, "shop")
+
+
+@pytest.mark.parametrize("kind", list(BackendType))
+def test_a_uri_that_is_missing_is_named_with_the_other_mistakes(
+    kind: BackendType, tmp_path: Path
+) -> None:
+    (tmp_path / "cluster.json").write_text(
+        json.dumps({"spec": {"backend": {"type": kind.value, kind.member: {}}}, "more": 1})
+    )
+    options = Options(config=str(tmp_path / "cluster.json"), serves=False)
+
+    with pytest.raises(ConfigurationError) as raised:
+        read_configuration(options, {}, "host")
+
+    first, *others = raised.value.mistakes
+    assert first.startswith("more: unknown field")
+    is_needed = kind in KINDS_WITH_A_URI
+    assert [each.partition(":")[0] for each in others] == ["MOORLINE_BACKEND_URI"] * is_needed
+
+
+@pytest.mark.parametrize("kind", KINDS_WITH_A_URI)
+def test_a_uri_of_no_use_is_told_by_where_it_comes_from(kind: BackendType, tmp_path: Path) -> None:
+    (tmp_path / "uri").write_text("telnet://ada:s3cret@db")
+    backend = BackendSpec(type=kind)
+
+    for uri, name in (
+        (SecretText("telnet://ada:s3cret@db"), "MOORLINE_BACKEND_URI"),
+        (SecretFile(str(tmp_path), ("uri",)), "MOORLINE_BACKEND_URI_FILE"),
+    ):
+        with pytest.raises(ConfigurationError) as raised:
+            open_store(backend, uri, "shop")
+        (mistake,) = raised.value.mistakes
+        assert mistake.startswith(f"{name}: the connection URI cannot be used")
+        assert "s3cret" not in mistake
 
 
 @pytest.mark.parametrize(
