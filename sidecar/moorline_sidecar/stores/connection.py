@@ -1,4 +1,7 @@
-"""What a store makes its calls through, replaced when the connection URI changes."""
+"""What a store makes its calls through, replaced when the connection URI changes.
+
+So it is when a file changes that the URI names, such as a certificate that was renewed.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Generic, Protocol, TypeVar
 
 from moorline_sidecar.errors import ConfigurationError
+from moorline_sidecar.stores.tls_files import Files, files_of
 from moorline_sidecar.stores.uri_source import UriMissing
 
 
@@ -37,8 +41,9 @@ class FixedSource:
 
 
 class _Lease(Generic[ClientT]):
-    def __init__(self, uri: str, client: ClientT) -> None:
+    def __init__(self, uri: str, files: Files, client: ClientT) -> None:
         self.uri = uri
+        self.files = files
         self.client = client
         self.users = 0
         self.is_retired = False
@@ -58,7 +63,8 @@ class UriConnection(Generic[ClientT]):
         self._lease: _Lease[ClientT] | None = None
         with suppress(UriMissing):
             uri = source.read()
-            self._lease = _Lease(uri, opener(uri))
+            # What changes while it is opened is opened anew.
+            self._lease = _Lease(uri, files_of(uri), opener(uri))
 
     @property
     def client(self) -> ClientT | None:
@@ -85,7 +91,7 @@ class UriConnection(Generic[ClientT]):
             return before is not None and failed is not None
         try:
             uri = self._source.read()
-            if uri == before.uri:
+            if uri == before.uri and files_of(uri) == before.files:
                 return False
             self._lease = self._open(uri)
         except UriMissing:
@@ -101,6 +107,6 @@ class UriConnection(Generic[ClientT]):
 
     def _open(self, uri: str) -> _Lease[ClientT]:
         try:
-            return _Lease(uri, self._opener(uri))
+            return _Lease(uri, files_of(uri), self._opener(uri))
         except ConfigurationError as error:
             raise UriMissing("SecretKeyMissing", str(error)) from None

@@ -3,10 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeAlias
+from urllib.parse import parse_qsl
 
 from moorline_sidecar.stores.uri_source import UriMissing
+
+Files: TypeAlias = tuple[tuple[str, int, int, int], ...]
+"""Path, inode, size and time of the last change."""
+
+
+def files_of(uri: str) -> Files:
+    """The files that the URI names in its options, as they are now; without those that are not."""
+    values = {value for _, value in parse_qsl(uri.partition("?")[2]) if value.startswith("/")}
+    found = []
+    for path in sorted(values):
+        with suppress(OSError, ValueError):
+            status = Path(path).stat()
+            found.append((path, status.st_ino, status.st_size, status.st_mtime_ns))
+    return tuple(found)
 
 
 @contextmanager

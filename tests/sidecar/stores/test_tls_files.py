@@ -2,13 +2,17 @@
 
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from moorline_api import BackendType, decode_spec
 from moorline_sidecar.checking import CheckResult, check
 from moorline_sidecar.config.secrets import SecretText
+from moorline_sidecar.stores.connection import FixedSource, UriConnection
 from moorline_sidecar.stores.opening import open_store
+from moorline_sidecar.stores.sql_engine import Engines
+from moorline_sidecar.stores.sql_mysql import MySQL
 
 from e2e.app.databases import PostgreSQLServer
 from tests.sidecar.stores.certificates import self_signed
@@ -152,3 +156,43 @@ async def test_a_file_that_holds_no_certificate_is_named_by_its_option(tmp_path:
 
     assert found.reason == "TLSFailed"
     assert "ssl-ca" in found.detail
+
+
+class Client:
+    """What is opened for a URI, as far as a connection cares."""
+
+    async def close(self) -> None:
+        """There is nothing to close."""
+
+
+async def test_a_file_that_is_renewed_is_read_when_a_call_fails(tmp_path: Path) -> None:
+    authorities, key = tmp_path / "ca.crt", tmp_path / "tls.key"
+    authorities.write_text("old")
+    uri = f"mysql://db:3306/shop?ssl-ca={authorities}&ssl-key={key}&ssl-mode=VERIFY_CA"
+    connection = UriConnection(FixedSource(uri), lambda _: Client())
+
+    async def is_opened_anew() -> bool:
+        async with connection.use() as client:
+            return await connection.refresh(client)
+
+    assert not await is_opened_anew()
+    authorities.write_text("newer")
+    assert await is_opened_anew()
+    assert not await is_opened_anew()
+    key.write_text("came later")
+    assert await is_opened_anew()
+    assert not await is_opened_anew()
+    await connection.close()
+
+
+async def test_what_works_is_kept_while_a_file_is_broken(tmp_path: Path) -> None:
+    authorities, _ = self_signed(tmp_path)
+    certificate = authorities.read_bytes()
+    uri = f"mysql://ada:{SECRET}@127.0.0.1:1/shop?ssl-ca={authorities}"
+    connection = UriConnection(FixedSource(uri), partial(Engines, MySQL()))
+    async with connection.use() as engines:
+        authorities.write_text("half")
+        assert not await connection.refresh(engines)
+        authorities.write_bytes(certificate)
+        assert await connection.refresh(engines)
+    await connection.close()
