@@ -16,6 +16,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
@@ -30,6 +31,8 @@ from e2e.app.stores import L2S, STORES
 from e2e.app.story import Story, Verdict
 
 NAMES: Final = ("node1", "node2")
+ALIASES: Final = {"mariadb": "mysql", "valkey": "redis"}
+"""Words for stores that stand for another one."""
 
 KEPT: Final = 0
 BROKEN: Final = 1
@@ -76,16 +79,29 @@ async def main(kind: str, l2: str | None) -> int:
     return BROKEN if verdict.broken else KEPT
 
 
-def _arguments() -> argparse.Namespace:
+def arguments_of(words: Sequence[str]) -> argparse.Namespace:
+    """What a command line says, with names of stores in upper or lower case.
+
+    Raises:
+        SystemExit: it is none; what may be said is on stderr.
+    """
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--store", choices=STORES, default="mongodb", help="where sessions are")
-    parser.add_argument("--l2", choices=L2S, help="what is between them and the sidecars")
-    return parser.parse_args()
+    parser.add_argument(
+        "--store", type=_store, choices=STORES, default="mongodb", help="where sessions are"
+    )
+    parser.add_argument(
+        "--l2", type=str.lower, choices=L2S, help="what is between them and the sidecars"
+    )
+    return parser.parse_args(words)
+
+
+def _store(word: str) -> str:
+    return ALIASES.get(word.lower(), word.lower())
 
 
 if __name__ == "__main__":
     try:
-        arguments = _arguments()
+        arguments = arguments_of(sys.argv[1:])
         sys.exit(asyncio.run(main(arguments.store, arguments.l2)))
     except (KeyboardInterrupt, asyncio.CancelledError):
         sys.exit(STOPPED)

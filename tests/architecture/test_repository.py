@@ -2,9 +2,11 @@
 
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
+from moorline_api import BackendType
 
 from tests.architecture.source import ROOT, name_of
 
@@ -93,3 +95,11 @@ def test_the_standard_librarys_operator_is_not_shadowed(folder: str) -> None:
 )
 def test_an_address_that_binds_to_a_machine_is_seen(line: str, *, is_forbidden: bool) -> None:
     assert bool(FORBIDDEN.search(line)) is is_forbidden
+
+
+def test_every_store_has_an_extra_and_an_example_of_its_name() -> None:
+    project = tomllib.loads((ROOT / "sidecar" / "pyproject.toml").read_text())["project"]
+    members = {kind.member for kind in BackendType}
+
+    assert members - {"memory"} <= project["optional-dependencies"].keys()
+    assert members <= {path.stem for path in (ROOT / "crds" / "examples").glob("*.yaml")}

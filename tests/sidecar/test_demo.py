@@ -14,6 +14,7 @@ from aiohttp import web
 from aiohttp.test_utils import RawTestServer, TestClient, TestServer
 
 from e2e.app.balancer import running_balancer
+from e2e.app.demo import arguments_of
 from e2e.app.pages import Shopfront, shop_page
 from e2e.app.sessions import Sessions
 from e2e.app.shop import Shop
@@ -42,6 +43,16 @@ async def lonely_shop(nowhere: str) -> AsyncIterator[TestClient[web.Request, web
         server = TestServer(Shop(sessions, "pod-1").application())
         async with TestClient(server) as client:
             yield client
+
+
+@pytest.mark.parametrize(
+    ("word", "store"),
+    [("PostgreSQL", "postgresql"), ("MariaDB", "mysql"), ("valkey", "redis"), ("File", "file")],
+)
+def test_a_store_is_known_by_its_names_in_any_case(word: str, store: str) -> None:
+    arguments = arguments_of(["--store", word, "--l2", "Memcached"])
+
+    assert (arguments.store, arguments.l2) == (store, "memcached")
 
 
 @pytest.mark.parametrize(

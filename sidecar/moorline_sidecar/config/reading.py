@@ -184,6 +184,9 @@ class _Reading:
         keys = (reference.key,) if reference and reference.key else _URI_KEYS
         secret = reference.name if reference else ""
         uri = uri_of(self._environ, keys, secret, self._mistakes)
+        emulator = self._environ.get("DATASTORE_EMULATOR_HOST")
+        if uri is None and emulator and backend.type is BackendType.DATASTORE:
+            return SecretText(f"datastore://{emulator}")
         is_needed = is_known and backend.type in _REACHED_BY_URI and not self._options.is_dev
         if uri is None and is_needed:
             self._mistakes.append(

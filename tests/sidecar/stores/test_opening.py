@@ -119,6 +119,26 @@ def test_a_uri_that_is_missing_is_named_with_the_other_mistakes(
     assert [each.partition(":")[0] for each in others] == ["MOORLINE_BACKEND_URI"] * is_needed
 
 
+@pytest.mark.parametrize(
+    ("kind", "environ", "uri"),
+    [
+        ("Datastore", {}, SecretText("datastore://127.0.0.1:8081")),
+        ("Datastore", {"MOORLINE_BACKEND_URI": "datastore://h:1"}, SecretText("datastore://h:1")),
+        ("Hazelcast", {}, None),
+    ],
+    ids=["no uri", "a uri", "another store"],
+)
+def test_an_emulator_of_datastore_is_found_by_its_own_variable(
+    tmp_path: Path, kind: str, environ: dict[str, str], uri: SecretText | None
+) -> None:
+    spec = {"backend": {"type": kind, kind.lower(): {}}}
+    (tmp_path / "cluster.json").write_text(json.dumps({"spec": spec}))
+    options = Options(config=str(tmp_path / "cluster.json"), serves=False)
+    emulator = {"DATASTORE_EMULATOR_HOST": "127.0.0.1:8081"}
+
+    assert read_configuration(options, {**emulator, **environ}, "host").uri == uri
+
+
 @pytest.mark.parametrize("kind", KINDS_WITH_A_URI)
 def test_a_uri_of_no_use_is_told_by_where_it_comes_from(kind: BackendType, tmp_path: Path) -> None:
     (tmp_path / "uri").write_text("telnet://ada:s3cret@db")
