@@ -208,10 +208,11 @@ BACKENDS: Final[dict[str, Opener]] = {
     "redis": redis,
     "memory-l2": behind_l2(memory),
     "postgresql-l2": behind_l2(sql(PostgreSQL(), "postgresql")),
+    "redis-l2": behind_l2(redis),
 }
 STREAMING: Final = (
     *("memory", "mongodb", "mongodb-before-8", "redis", "postgresql"),
-    *("memory-l2", "postgresql-l2"),
+    *("memory-l2", "postgresql-l2", "redis-l2"),
 )
 """Those that tell of changes; of the others the suite wants that they say so."""
 UNREGISTERED: Final = frozenset({"memory", "memory-l2"})
