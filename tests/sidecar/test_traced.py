@@ -83,12 +83,20 @@ async def test_what_is_not_sampled_is_handed_through() -> None:
 
 
 @pytest.mark.parametrize(("framed", "told"), [(b"200", 1), (None, 0)], ids=["a hit", "no answer"])
+@pytest.mark.parametrize(
+    ("data", "route"),
+    [
+        (b"GET /v1/sessions/%b HTTP/1.1\r\n" % ID.encode(), "/v1/sessions/{id}"),
+        (b"GET /v1/session HTTP/1.1\r\n", "/v1/session"),
+    ],
+    ids=["by id", "by cookie"],
+)
 def test_a_hit_that_needs_no_parsing_leaves_a_span_if_it_is_sampled(
-    framed: bytes | None, told: int
+    data: bytes, route: str, framed: bytes | None, told: int
 ) -> None:
     spans = Spans()
 
-    assert traced(lambda _: framed, lambda _: spans)(b"GET") is framed
-    assert spans.told == told * [("GET", "/v1/sessions/{id}", 200, "hit")]
-    assert traced(lambda _: framed, spans.sample)(b"GET") is framed
+    assert traced(lambda _: framed, lambda _: spans)(data) is framed
+    assert spans.told == told * [("GET", route, 200, "hit")]
+    assert traced(lambda _: framed, spans.sample)(data) is framed
     assert len(spans.told) == told

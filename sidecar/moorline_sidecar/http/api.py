@@ -69,7 +69,7 @@ class Api:
         default_context: str = "/",
         limits: Limits | None = None,
     ) -> None:
-        self.shortcut = Shortcut(sessions, gate, default_context, limits or Limits())
+        self.shortcut = Shortcut(sessions, by_cookie, gate, default_context, limits or Limits())
         self._sessions = sessions
         self._by_cookie = by_cookie
         self._by_principal = ByPrincipal(sessions)
@@ -81,7 +81,7 @@ class Api:
         """Answer requests that come from now on by these; those under way are not touched."""
         self._by_cookie = by_cookie
         self._default_context = default_context
-        self.shortcut.follow(default_context)
+        self.shortcut.follow(by_cookie, default_context)
 
     def screen(self, head: Request) -> Response | None:
         """The refusal that the head alone deserves."""

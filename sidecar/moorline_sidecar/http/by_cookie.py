@@ -11,8 +11,9 @@ from typing import Final
 from moorline_api import HintPlacement
 from msgspec import Struct
 
+from moorline_sidecar.cache.entry import Entry
 from moorline_sidecar.domain.changes import Patch
-from moorline_sidecar.domain.cookies import Cookies
+from moorline_sidecar.domain.cookies import Cookies, Presented
 from moorline_sidecar.domain.ids import Hint, new_id
 from moorline_sidecar.errors import (
     InvalidRequest,
@@ -73,6 +74,10 @@ class ByCookie:
                 return self._renew(claim, asking)
 
     # The session that is meant
+
+    def presented(self, cookie: bytes) -> Presented:
+        """What a `Cookie` field says, where there is no other field that says it."""
+        return self._cookies.presented(None, cookie)
 
     def _claim(self, asking: Asking) -> Claim:
         headers = asking.request.headers
@@ -266,22 +271,26 @@ class ByCookie:
     def _kept_cookies(
         self, claim: Claim, session_id: str, served: Served, *, at_least: int = 0
     ) -> bytes:
-        """What has to be written to a browser that has the cookies already: mostly nothing."""
         if not claim.is_by_cookie or served.was_renewed:
             return b""
-        entry = served.entry
+        return self.kept_cookies(session_id, served.entry, claim.kept, at_least=at_least)
+
+    def kept_cookies(
+        self, session_id: str, entry: Entry, kept: Hint | None, *, at_least: int = 0
+    ) -> bytes:
+        """What has to be written to a browser that has the cookies already: mostly nothing."""
         hint = self._answers.renderer.hint(entry, at_least)
         if hint.version == 0:
             return b""
         written = b""
         placement = self._cookies.policy.hint
-        kept_worker = claim.kept.worker if claim.kept is not None else None
+        kept_worker = kept.worker if kept is not None else None
         has_moved = placement is HintPlacement.SUFFIX and kept_worker != hint.worker
         now = self._sessions.core.clock.now()
         if has_moved or self._cookies.is_refresh_due(entry.cookie_set, now):
             entry.cookie_set = now
             written = _set_cookie(self._cookies.session_cookie(session_id, hint.worker))
-        if placement is HintPlacement.SEPARATE and claim.kept != hint:
+        if placement is HintPlacement.SEPARATE and kept != hint:
             written += _set_cookie(self._cookies.hint_cookie(hint))
         return written
 

@@ -51,11 +51,12 @@ class Facts(Struct, frozen=True, gc=False):
     more: bytes = b""
 
 
-def hit(answer: Answer, times: Times) -> bytes:
-    """The whole answer to a hit on a session that expires, framed."""
+def hit(answer: Answer, times: Times, more: bytes = b"") -> bytes:
+    """The whole answer to a hit on a session that expires, framed; `more` are further fields."""
     return b"".join(
         (
             answer.lead,
+            more,
             answer.own,
             answer.frame,
             answer.created,
@@ -92,6 +93,13 @@ class Renderer:
         else:
             fields = _JSON + self.fields(entry, facts)
         return Response(status, fields, _joined(entry, answer))
+
+    def kept(self, entry: Entry, session_id: str, context: str) -> Answer | None:
+        """The answer to hits in a context that a live session has, encoded and kept."""
+        record = entry.record
+        if not isinstance(record, Session) or context not in record.contexts:
+            return None
+        return self._answer(entry, Facts(session_id, context, Source.HIT))
 
     def json(self, entry: Entry, facts: Facts) -> bytes:
         """The session alone."""

@@ -7,12 +7,14 @@ from typing import Final
 
 from moorline_sidecar.errors import InvalidRequest
 from moorline_sidecar.http.messages import Application, Quick, Request, Response
+from moorline_sidecar.http.shortcut_by_cookie import COOKIE_LINE
 from moorline_sidecar.http.targets import target_of
 from moorline_sidecar.telemetry.spans import Sample, Span
 
 _CACHE: Final = b"Moorline-Cache: "
 _UNKNOWN_ROUTE: Final = "/"
-_HIT_ROUTE: Final = "/v1/sessions/{id}"
+_HIT_BY_ID: Final = "/v1/sessions/{id}"
+_HIT_BY_COOKIE: Final = "/v1/session"
 
 
 class Traced:
@@ -37,14 +39,16 @@ class Traced:
 
 
 def traced(quick: Quick, sample: Sample) -> Quick:
-    """`quick`, which answers hits on sessions by id, traced; its spans are without duration."""
+    """`quick`, which answers hits on sessions, traced; its spans are without duration."""
 
     def answer(data: bytes) -> bytes | None:
         framed = quick(data)
         if framed is not None:
             span = sample(None)
             if span is not None:
-                span.end("GET", _HIT_ROUTE, 200, "hit")
+                is_by_cookie = data.startswith(COOKIE_LINE)
+                route = _HIT_BY_COOKIE if is_by_cookie else _HIT_BY_ID
+                span.end("GET", route, 200, "hit")
         return framed
 
     return answer

@@ -9,7 +9,10 @@ from typing import Final, TypeAlias
 
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from moorline_api import HintPlacement
+from moorline_sidecar.domain.cookies import CookiePolicy, Cookies
 from moorline_sidecar.domain.policies import Policy
+from moorline_sidecar.http.by_cookie import ByCookie
 from moorline_sidecar.sessions.clock import ManualClock
 from msgspec import structs
 
@@ -20,10 +23,31 @@ Event: TypeAlias = Callable[[Twin], object]
 
 POLICY: Final = Policy(worker="n1", max_idle_ms=60_000, max_age_ms=400_000, touch_period_ms=5_000)
 HINT: Final = b"Moorline-Hint: 1.n1"
+COOKIE_LINE: Final = b"GET /v1/session HTTP/1.1"
 PLAIN: Final = b"GET /v1/sessions/%b HTTP/1.1\r\nHost: localhost\r\nMoorline-Hint: 1.n1\r\n\r\n"
 
+BY_COOKIE: Final = (
+    COOKIE_LINE + b"\r\nHost: localhost\r\nCookie: a=b; SESSION=%b; SESSION_at=1.n1\r\n\r\n"
+)
+
 ids = st.sampled_from([*(name.encode() for name in NAMES), SHORT.encode(), b"Z" * 32, b"Z" * 31])
-suffixes = st.sampled_from([b"", b"", b"", b".n1", b"?touch=false", b"?a", b"/", b"#a", b"/touch"])
+suffixes = st.sampled_from(
+    [
+        *3 * [b""],
+        *2 * [b".n2"],
+        b".n1",
+        b".a.b",
+        b".",
+        b"%2En2",
+        b"?touch=false",
+        b"?a",
+        b"/",
+        b"#a",
+        b"/touch",
+        b"x",
+        b"%41",
+    ]
+)
 methods = st.sampled_from([b"GET", b"GET", b"GET", b"GET", b"HEAD", b"POST", b"PATCH", b"get"])
 versions = st.sampled_from([b"1.1", b"1.1", b"1.1", b"1.0", b"2.0"])
 
@@ -57,8 +81,46 @@ plain_fields = st.sampled_from(
         b"Connection: Upgrade\r\nUpgrade: h2c",
         b"Upgrade: websocket",
         b"Cookie: a=b",
+        b"Moorline-Session: " + NAMES[1].encode(),
     ]
 )
+cookie_names = st.sampled_from(
+    [*6 * [b"Cookie: "], b"cookie: ", b"Cookie:", b"COOKIE: ", b"Cookie:\t"]
+)
+marks = st.sampled_from([*4 * [b""], *4 * [b".n2"], b".n1", b".n3.n1", b" ", b'"', b"%41", b"\xe9"])
+hints = st.sampled_from([b"1.n1", b"1.n1", b"2.n1", b"1.n2", b"0.n1", b"x", b""])
+other_cookies = st.sampled_from(
+    [
+        b"a=b",
+        b"",
+        b"_ga=GA1.2",
+        b"SESSION=x",
+        b"X-SESSION=" + b"A" * 32,
+        b"t=\t",
+        b"e=\xe9",
+        b"\0",
+        b"a=b\r\nCookie: SESSION=" + NAMES[1].encode(),
+        b"a=b\r\nX: y",
+        b"a=b\r\n c",
+        b"a=b\nX: y",
+        b"a=" + 9_000 * b"b",
+    ]
+)
+
+
+@st.composite
+def cookies(draw: st.DrawFn) -> bytes:
+    """A field; mostly of one session and with a hint, and sometimes of no browser's making."""
+    kept = [b"SESSION=%b%b" % (draw(ids), draw(marks))]
+    kept += [b"SESSION_at=%b" % draw(hints)] * draw(st.sampled_from([0, 1, 1, 1, 1, 2]))
+    match draw(st.integers(0, 7)):
+        case 0:
+            kept.append(b"SESSION=%b" % draw(ids))
+        case 1 | 2 | 3:
+            kept.insert(draw(st.integers(0, len(kept))), draw(other_cookies))
+    return draw(cookie_names) + b"; ".join(kept)
+
+
 fields = plain_fields | st.sampled_from(list(FIELDS.values()))
 
 
@@ -66,10 +128,16 @@ fields = plain_fields | st.sampled_from(list(FIELDS.values()))
 def requests(draw: st.DrawFn) -> bytes:
     """Mostly a plain one, else one with something else in it; sometimes no request at all."""
     kind = draw(st.integers(0, 9))
-    if kind < 4:
+    if kind < 3:
         return PLAIN % draw(ids)
+    if kind == 3:
+        return BY_COOKIE % draw(ids)
     if kind == 4:
         return draw(st.sampled_from(list(REQUEST_LINES.values())))
+    if kind < 7:
+        more = draw(st.lists(fields, max_size=2)) if draw(st.integers(0, 2)) == 0 else []
+        lines = [COOKIE_LINE, b"Host: localhost", draw(cookies()), *more]
+        return b"\r\n".join(lines) + END
     line = b"%b /v1/sessions/%b%b HTTP/%b" % (
         draw(methods),
         draw(ids),
@@ -127,14 +195,19 @@ def follows(twin: Twin) -> None:
     twin.sessions.follow(structs.replace(before, touch_period_ms=before.touch_period_ms + 1_000))
 
 
+def writes_other_cookies(twin: Twin) -> None:
+    policy = CookiePolicy(path="/shop", hint=HintPlacement.SUFFIX)
+    twin.api.follow(ByCookie(twin.sessions, Cookies(policy)), "/")
+
+
 EVENTS: Final[tuple[Event, ...]] = (
-    Twin.vouch,
-    Twin.vouch,
+    *6 * [Twin.vouch],
     outdated,
     away,
     token,
     streams_again,
     follows,
+    writes_other_cookies,
     lambda twin: twin.api.follow(twin.by_cookie, "/shop"),
     lambda twin: twin.say(change(NAMES[0])),
     lambda twin: twin.say(b"DELETE /v1/sessions/%b HTTP/1.1\r\nHost: ::1%b" % (b"E" * 32, END)),
@@ -147,11 +220,17 @@ steps = st.lists(
 )
 
 
-async def compare(play: list[list[bytes] | int | Event], *, is_guarded: bool) -> None:
+async def compare(
+    play: list[list[bytes] | int | Event], *, is_guarded: bool, hint: HintPlacement
+) -> None:
     clock = ManualClock()
-    quick = Twin(clock, POLICY, is_quick=True, is_guarded=is_guarded)
-    plain = Twin(clock, POLICY, is_quick=False, is_guarded=is_guarded)
+    policy = CookiePolicy(max_age_s=60, refresh_age_ms=3_000, hint=hint)
+    quick, plain = (
+        Twin(clock, POLICY, is_quick=is_quick, is_guarded=is_guarded, cookies=policy)
+        for is_quick in (True, False)
+    )
     warming = [[PLAIN % name.encode()] for name in NAMES for _ in range(3)]
+    warming += [[BY_COOKIE % name.encode()] for name in NAMES]
     for twin in (quick, plain):
         await twin.begin()
     for step in [*warming, *play]:
@@ -174,8 +253,8 @@ async def _played(twin: Twin, step: list[bytes] | Event) -> object:
 
 
 @settings(max_examples=60, phases=(Phase.explicit, Phase.reuse, Phase.generate))
-@given(play=steps, is_guarded=st.booleans())
+@given(play=steps, is_guarded=st.booleans(), hint=st.sampled_from(HintPlacement))
 def test_both_answer_with_the_same_bytes_and_are_left_in_the_same_state(
-    *, play: list[list[bytes] | int | Event], is_guarded: bool
+    *, play: list[list[bytes] | int | Event], is_guarded: bool, hint: HintPlacement
 ) -> None:
-    asyncio.run(compare(play, is_guarded=is_guarded))
+    asyncio.run(compare(play, is_guarded=is_guarded, hint=hint))

@@ -30,6 +30,9 @@ SHORT: Final = "C" * 20
 """The id of another one, which the shortcut does not know how to find."""
 
 
+COOKIES: Final = CookiePolicy()
+
+
 class Wire(asyncio.Transport):
     """Keeps what is written."""
 
@@ -64,13 +67,19 @@ class Twin:
     """A sidecar whose change stream is live when it is told so; a guarded one may want a token."""
 
     def __init__(
-        self, clock: ManualClock, policy: Policy, *, is_quick: bool, is_guarded: bool = False
+        self,
+        clock: ManualClock,
+        policy: Policy,
+        *,
+        is_quick: bool,
+        is_guarded: bool = False,
+        cookies: CookiePolicy = COOKIES,
     ) -> None:
         self.clock = clock
         self.sessions = Sessions(MemoryStore(clock.now), policy, clock)
         self.token: bytes | None = None
         self.limits = Limits()
-        self.by_cookie = ByCookie(self.sessions, Cookies(CookiePolicy()))
+        self.by_cookie = ByCookie(self.sessions, Cookies(cookies))
         gate = Gate(token=lambda: self.token) if is_guarded else Gate()
         self.api = Api(self.sessions, self.by_cookie, gate)
         self.quick_answers = 0
@@ -124,7 +133,13 @@ class Twin:
         """All that a request may have moved, apart from the answers."""
         l1 = self.sessions.core.l1
         entries = {
-            entry.key: (structs.asdict(entry.times), entry.used_at, entry.frequency) for entry in l1
+            entry.key: (
+                structs.asdict(entry.times),
+                entry.used_at,
+                entry.frequency,
+                entry.cookie_set,
+            )
+            for entry in l1
         }
         for times, *_ in entries.values():
             del times["calm_until"]
