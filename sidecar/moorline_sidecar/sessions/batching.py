@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from moorline_sidecar.errors import Overloaded
 
@@ -55,29 +55,26 @@ class Batcher(Generic[Item, Result]):
     async def submit(self, key: str, item: Item) -> Result:
         """The result for `item`, or for another item of that key which has not been sent yet."""
         waiting = self._waiting.get(key)
-        future = self._add(key, item) if waiting is None else waiting.future
-        return await asyncio.shield(future)
+        return await (self._add(key, item) if waiting is None else waiting.join())
 
     async def submit_alone(self, key: str, item: Item) -> Result:
         """The result for `item` itself, sent after any other item of its key."""
         while (waiting := self._waiting.get(key)) is not None:
-            await asyncio.wait([waiting.future])
-        return await asyncio.shield(self._add(key, item))
+            await asyncio.wait([waiting.join()])
+        return await self._add(key, item)
 
     def refuse_waiting(self, error: Exception) -> None:
         """Fail all that has not been sent."""
         waiting, self._waiting = self._waiting, {}
         for each in waiting.values():
-            _fail(each.future, error)
+            each.fail(error)
 
     def _add(self, key: str, item: Item) -> asyncio.Future[Result]:
         if len(self._waiting) >= self._waiting_max:
             raise self._overloaded()
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Result] = loop.create_future()
-        self._waiting[key] = _Waiting(item, future, loop.time())
+        waiting = self._waiting[key] = _Waiting[Item, Result](item)
         self._schedule()
-        return future
+        return waiting.join()
 
     def _schedule(self) -> None:
         if not self._is_scheduled and self._waiting and self._calls < self._in_flight_max:
@@ -107,37 +104,52 @@ class Batcher(Generic[Item, Result]):
                 break
             late.append(key)
         for key in late:
-            _fail(self._waiting.pop(key).future, self._overloaded())
+            self._waiting.pop(key).fail(self._overloaded())
 
     async def _run(self, batch: dict[str, _Waiting[Item, Result]]) -> None:
         try:
             results = await self._work([waiting.item for waiting in batch.values()])
         except Exception as error:  # noqa: BLE001 whoever submitted is told, whatever it is
             for waiting in batch.values():
-                _fail(waiting.future, error)
+                waiting.fail(error)
         else:
             for waiting, result in zip(batch.values(), results, strict=True):
-                if not waiting.future.done():
-                    waiting.future.set_result(result)
+                waiting.succeed(result)
         finally:
             for waiting in batch.values():
-                waiting.future.cancel()
+                waiting.cancel()
             self._in_flight.difference_update(batch)
             self._calls -= 1
             self._schedule()
 
 
 class _Waiting(Generic[Item, Result]):
-    __slots__ = ("future", "item", "since")
+    """An item, and a future for each who waits: one that is cancelled is nobody else's."""
 
-    def __init__(self, item: Item, future: asyncio.Future[Result], since: float) -> None:
+    __slots__ = ("futures", "item", "since")
+
+    def __init__(self, item: Item) -> None:
+        self.futures: list[asyncio.Future[Result]] = []
         self.item = item
-        self.future = future
-        self.since = since
+        self.since = asyncio.get_running_loop().time()
 
+    def join(self) -> asyncio.Future[Result]:
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self.futures.append(future)
+        return future
 
-def _fail(future: asyncio.Future[Any], error: Exception) -> None:
-    if not future.done():
-        future.set_exception(error)
-        # Whoever waited may be gone; the error is then nobody's, not a warning at exit.
-        future.exception()
+    def succeed(self, result: Result) -> None:
+        for future in self.futures:
+            if not future.done():
+                future.set_result(result)
+
+    def fail(self, error: Exception) -> None:
+        for future in self.futures:
+            if not future.done():
+                future.set_exception(error)
+                # Whoever waited may be gone; the error is then nobody's, not a warning at exit.
+                future.exception()
+
+    def cancel(self) -> None:
+        for future in self.futures:
+            future.cancel()
