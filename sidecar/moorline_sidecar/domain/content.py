@@ -8,6 +8,7 @@ it is. Objects are made where somebody looks at values, and not kept.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -21,6 +22,8 @@ _decode_raw: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 
 _NO_OTHERS: Final[Mapping[str, bytes]] = {}
 _NOTHING: Final = b"{}"
+_BETWEEN_BYTES: Final = len('"":,')
+_AROUND_BYTES: Final = len('{"":}')
 
 
 class Content(Mapping[str, Mapping[str, Json]]):
@@ -74,9 +77,12 @@ class Content(Mapping[str, Mapping[str, Json]]):
     @property
     def size(self) -> int:
         """The bytes of all contexts as one JSON object."""
-        texts = ((context, self.text(context) or b"") for context in self)
-        between = len('"":,')
-        return 1 + sum(between + _escaped(name) + len(text) for name, text in texts) + (not self)
+        if self._first is None:
+            return len(_NOTHING)
+        size = _AROUND_BYTES + _escaped(self._first) + len(self._text)
+        for context, text in self._others.items():
+            size += _BETWEEN_BYTES + _escaped(context) + len(text)
+        return size
 
 
 def content_of(contexts: Mapping[str, Mapping[str, Json]]) -> Content:
@@ -103,5 +109,7 @@ def _text_of(attributes: Mapping[str, Json | Raw]) -> bytes:
     return bytes(memoryview(_encode(attributes)))
 
 
+@lru_cache(maxsize=256)
 def _escaped(name: str) -> int:
+    """The bytes of a context's name in JSON, without its quotes."""
     return len(_encode(name)) - len('""')

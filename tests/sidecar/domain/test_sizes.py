@@ -1,5 +1,6 @@
 import pytest
 from moorline_sidecar.domain.changes import Patch, content_size, patched
+from moorline_sidecar.domain.content import content_of
 from moorline_sidecar.domain.session import Session
 from moorline_sidecar.errors import TooLarge
 
@@ -30,6 +31,13 @@ def test_the_size_is_counted_in_bytes_of_utf_8(
     attributes: dict[str, object], expected: bytes
 ) -> None:
     assert content_size({"/": attributes}) == len(expected)
+
+
+@pytest.mark.parametrize("names", [[], ["/"], ["/", "/shop"], ['"', "\xe9", "\n"]], ids=repr)
+def test_what_is_held_as_text_has_the_size_of_its_contexts_as_json(names: list[str]) -> None:
+    contexts = {name: {"a": [name]} for name in names}
+
+    assert content_size(content_of(contexts)) == content_size(contexts)
 
 
 @pytest.mark.parametrize(
