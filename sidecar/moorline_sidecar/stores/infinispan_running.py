@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias, TypeVar
 
 from moorline_sidecar.errors import OutcomeUnknown, StoreUnavailable
+from moorline_sidecar.stores import infinispan_wire as wire
 from moorline_sidecar.stores.base import CALL_SECONDS
 from moorline_sidecar.stores.connection import UriConnection
 from moorline_sidecar.stores.infinispan_client import Client, Connection
@@ -32,6 +33,9 @@ class Attempt:
         Raises:
             ServerError: that of the first that went wrong, after all are through.
         """
+        await self._connection.greet(
+            dict.fromkeys(each.cache for each in requests if each.operation != wire.Operation.PING)
+        )
         replies: dict[int, Reply] = {}
         had_changed = self.may_have_changed
         changing = {

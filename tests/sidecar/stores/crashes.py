@@ -1,10 +1,12 @@
 """Writers that go on until a store dies under them, and what it must hold afterwards."""
 
 import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
 
 from moorline_sidecar.domain.session import Record, Session
 from moorline_sidecar.errors import StoreError
-from moorline_sidecar.stores.base import Outcome, SessionStore
+from moorline_sidecar.stores.base import Outcome, SessionStore, Write
 
 from e2e.app.databases import Database
 from tests.contract.sessions import a_session, with_attributes
@@ -22,23 +24,41 @@ async def begun(store: SessionStore) -> list[Session]:
 
 
 async def write_until_it_fails(
-    store: SessionStore, sessions: list[Session], *, tell: bool = False
+    store: SessionStore,
+    sessions: list[Session],
+    *,
+    tell: bool = False,
+    server: Database | None = None,
 ) -> list[Session]:
-    """The sessions as they were last acknowledged, all of them written in one call each time."""
+    """The sessions as they were last acknowledged, all of them written in one call each time.
+
+    With a `server` it has failed when that is dead.
+    """
     while True:
         changes = [
             with_attributes(session, {f"n{session.version}": "x" * 1_000, "last": session.version})
             for session in sessions
         ]
-        try:
-            outcomes = await store.write(changes)
-        except StoreError:
+        outcomes = await outcomes_of(store, changes, server)
+        if outcomes is None:
             return sessions
         assert outcomes == [Outcome.APPLIED] * len(changes)
         sessions = [change.after for change in changes]
         if tell:
             for session in sessions:
                 print(session.key, session.version, flush=True)  # noqa: T201 the other end reads it
+
+
+async def outcomes_of(
+    store: SessionStore, changes: Sequence[Write], server: Database | None
+) -> list[Outcome] | None:
+    """Written again while the server lives, which is only slow: None if it fails."""
+    while True:
+        try:
+            return await store.write(changes)
+        except StoreError:
+            if server is None or server.pid is None:
+                return None
 
 
 def check(record: Record | None, acknowledged: int) -> None:
@@ -55,9 +75,9 @@ async def check_survival(
 ) -> None:
     """What was acknowledged to `writing` survives kill -9 of the server; nothing is half there."""
     writers = [
-        asyncio.create_task(write_until_it_fails(writing, [session])) for session in sessions[:4]
+        asyncio.create_task(write_until_it_fails(writing, some, server=server))
+        for some in (*([session] for session in sessions[:4]), sessions[4:])
     ]
-    writers.append(asyncio.create_task(write_until_it_fails(writing, sessions[4:])))
     await until_version(store, version=10)
 
     await asyncio.to_thread(server.kill)
@@ -73,8 +93,11 @@ async def check_survival(
 
 async def until_version(store: SessionStore, version: int) -> None:
     async with asyncio.timeout(60):
-        while min(mark.version for mark in (await store.confirm(KEYS)).values()) < version:
-            pass
+        while True:
+            with suppress(StoreError):
+                marks = await store.confirm(KEYS)
+                if min(mark.version for mark in marks.values()) >= version:
+                    return
 
 
 async def loaded(store: SessionStore) -> dict[str, Record]:
