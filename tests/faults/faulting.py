@@ -16,7 +16,7 @@ from tests.faults.history import Disturbance
 from tests.faults.link import Point, Weather
 from tests.faults.plan import ON_STORE, Fault, Planned, skews
 from tests.faults.processes import Worker
-from tests.faults.stores import Store
+from tests.faults.running import Store
 from tests.faults.terms import Terms
 from tests.faults.users import now_ms
 

@@ -23,7 +23,8 @@ from tests.faults.mutations import MUTATIONS
 from tests.faults.plan import Fault, plan
 from tests.faults.processes import Given, Worker
 from tests.faults.rules import Violation, violations
-from tests.faults.stores import STORES, Store, Traits
+from tests.faults.running import Store, Traits
+from tests.faults.stores import STORES
 from tests.faults.terms import Terms
 from tests.faults.users import ANSWER_SECONDS, Browser, Town, now_ms
 

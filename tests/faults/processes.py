@@ -18,7 +18,7 @@ import aiohttp
 from msgspec import Struct
 
 from tests.faults.link import Link
-from tests.faults.stores import kept_port
+from tests.faults.running import kept_port
 
 START_SECONDS: Final = 60.0
 """For a process to be ready on a machine that does much else."""

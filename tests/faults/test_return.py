@@ -17,7 +17,7 @@ from msgspec import structs
 
 from tests.contract.backends import mongo_store
 from tests.faults.link import Link, Weather, open_link
-from tests.faults.stores import direct_uri
+from tests.faults.running import direct_uri
 from tests.stores_fixtures import GIVES_UP_CONNECTIONS
 
 pytestmark = GIVES_UP_CONNECTIONS
