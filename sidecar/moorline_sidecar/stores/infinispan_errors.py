@@ -30,8 +30,9 @@ class ServerError(Exception):
 
     def __init__(self, reply: Reply) -> None:
         self.status = reply.status
-        text = reply.text.partition("\n")[0]
-        super().__init__(text)
+        # Behind the first line are its causes.
+        self._causes = reply.text
+        super().__init__(reply.text.partition("\n")[0])
 
     @property
     def is_begun(self) -> bool:
@@ -40,7 +41,7 @@ class ServerError(Exception):
 
     @property
     def is_full(self) -> bool:
-        return _FULL in str(self)
+        return _FULL in self._causes
 
     @property
     def is_forbidden(self) -> bool:
