@@ -22,6 +22,7 @@ class LossyLink:
         self._server: asyncio.Server | None = None
         self._port = 0
         self._is_stalled = False
+        self._is_swallowing = False
 
     @property
     def port(self) -> int:
@@ -45,9 +46,13 @@ class LossyLink:
         """Keep everything to itself from now on, until it is closed."""
         self._is_stalled = True
 
+    def swallow_answers(self) -> None:
+        """Let requests through and nothing back, and tell nobody, until it is closed."""
+        self._is_swallowing = True
+
     async def open(self) -> None:
         """Listen, on the same port as before."""
-        self._is_stalled = False
+        self._is_stalled = self._is_swallowing = False
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", self._port)
         self._port = self._server.sockets[0].getsockname()[1]
 
@@ -100,6 +105,8 @@ class LossyLink:
         while chunk := await reader.read(CHUNK_BYTES):
             if is_lost.is_set():
                 break
+            if self._is_swallowing:
+                continue
             writer.write(chunk)
             await writer.drain()
         raise ConnectionResetError

@@ -1,12 +1,13 @@
 """Calls that go wrong, and what must hold afterwards: the same on every store over a network."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeAlias
 
 import pytest
 from moorline_sidecar.errors import AlreadyExists, OutcomeUnknown, StoreUnavailable
-from moorline_sidecar.stores.base import Outcome, Purge, PurgeKind, SessionStore
+from moorline_sidecar.stores.base import CALL_SECONDS, Outcome, Purge, PurgeKind, SessionStore
 
 from tests.contract.sessions import (
     T0,
@@ -54,6 +55,9 @@ READS: Final[dict[str, Call]] = {
     "purgeable": lambda store: store.purgeable(PURGE, 10),
 }
 EVERYTHING: Final = WRITES | READS
+
+SLACK_SECONDS: Final = 5.0
+"""For a machine that has much else to do."""
 
 
 async def fill(store: SessionStore) -> None:
@@ -174,6 +178,42 @@ async def check_given_up(store: SessionStore, step_seconds: float, times: int = 
             assert await written(store, change) is Outcome.APPLIED
         assert await stored(store) == change.after
         session = change.after
+
+
+async def check_half_open(store: SessionStore, linked: SessionStore, link: LossyLink) -> None:
+    """Where requests arrive and answers do not, calls end in time, and a write is in doubt."""
+    await fill(store)
+    await linked.load(["0"])
+    link.swallow_answers()
+    began = time.monotonic()
+
+    with pytest.raises(OutcomeUnknown):
+        await linked.insert(NEW)
+    with pytest.raises(StoreUnavailable):
+        await linked.load(["0"])
+
+    assert time.monotonic() - began < 2 * CALL_SECONDS + SLACK_SECONDS
+    assert await stored(store, "new") == NEW
+    await link.close()
+    await link.open()
+    await until_it_answers(linked)
+    with pytest.raises(AlreadyExists):
+        await linked.insert(NEW)
+
+
+async def check_two_writers(store: SessionStore, linked: SessionStore) -> None:
+    """Of two writers of one version one is told of the other."""
+    for n in range(10):
+        session = await inserted(store, f"raced-{n}")
+
+        outcomes = await asyncio.gather(
+            written(linked, with_attributes(session, {"mine": n})),
+            written(store, with_attributes(session, {"yours": n})),
+        )
+
+        assert sorted(each.name for each in outcomes) == ["APPLIED", "CONFLICT"]
+        found = await stored_session(store, session.key)
+        assert found.version == session.version + 1
 
 
 async def check_race_with_logout(store: SessionStore, linked: SessionStore) -> None:

@@ -15,11 +15,8 @@ from moorline_sidecar.stores.datastore import DatastoreStore
 from e2e.app.datastore import DatastoreServer
 from tests.contract.backends import entity_store
 from tests.contract.sessions import (
-    inserted,
     stored,
-    stored_session,
     with_attributes,
-    written,
 )
 from tests.lossy_link import LossyLink, lossy_link
 from tests.sidecar.stores import failing
@@ -133,6 +130,12 @@ async def test_a_call_that_gets_no_answer_ends_in_time_and_tells_what_it_may_hav
     assert await linked.load(KEYS) == before
 
 
+async def test_half_open_a_write_is_in_doubt_and_every_call_ends_in_time(
+    store: DatastoreStore, linked: DatastoreStore, link: LossyLink
+) -> None:
+    await failing.check_half_open(store, linked, link)
+
+
 async def test_calls_that_are_given_up_at_any_moment_apply_whole_or_not_at_all(
     store: DatastoreStore,
 ) -> None:
@@ -170,17 +173,7 @@ async def test_a_writer_against_a_logout_leaves_the_session_ended(
 async def test_of_two_writers_of_one_version_one_is_told_of_the_other(
     store: DatastoreStore, linked: DatastoreStore
 ) -> None:
-    for n in range(10):
-        session = await inserted(store, f"raced-{n}")
-
-        outcomes = await asyncio.gather(
-            written(linked, with_attributes(session, {"mine": n})),
-            written(store, with_attributes(session, {"yours": n})),
-        )
-
-        assert sorted(each.name for each in outcomes) == ["APPLIED", "CONFLICT"]
-        found = await stored_session(store, session.key)
-        assert found.version == session.version + 1
+    await failing.check_two_writers(store, linked)
 
 
 async def test_what_datastore_would_not_take_is_told_as_too_large(store: DatastoreStore) -> None:

@@ -33,6 +33,7 @@ from moorline_sidecar.stores.uri_source import UriSource
 from e2e.app.datastore import DatastoreServer
 from tests.contract.backends import entity_store
 from tests.contract.sessions import a_session, inserted, stored
+from tests.sidecar.stores.deaf_servers import check_deaf
 
 SECRET: Final = "s3cret"
 
@@ -136,6 +137,10 @@ async def test_what_is_found_out_by_trying(host: str, reason: str) -> None:
     diagnosis = await check(f"datastore://{host}")
 
     assert diagnosis.reason == reason, diagnosis.detail
+
+
+async def test_a_server_that_hangs_up_or_says_nothing_is_out_of_reach() -> None:
+    await check_deaf(check, "datastore://127.0.0.1:{}")
 
 
 CODES: Final = {

@@ -123,6 +123,12 @@ async def test_a_call_that_is_given_up_before_it_was_sent_is_never_applied(
     await failing.check_never_sent(store, linked, link)
 
 
+async def test_half_open_a_write_is_in_doubt_and_every_call_ends_in_time(
+    store: HazelcastStore, linked: HazelcastStore, link: LossyLink
+) -> None:
+    await failing.check_half_open(store, linked, link)
+
+
 async def test_calls_that_are_given_up_at_any_moment_apply_whole_or_not_at_all(
     store: HazelcastStore,
 ) -> None:
@@ -169,6 +175,12 @@ def wait_until_stopped(pid: int) -> None:
 def state_of(stat: Path) -> str:
     # The name, in parentheses, may hold anything.
     return stat.read_text().rpartition(")")[2].split()[0]
+
+
+async def test_of_two_writers_of_one_version_one_is_told_of_the_other(
+    store: HazelcastStore, linked: HazelcastStore
+) -> None:
+    await failing.check_two_writers(store, linked)
 
 
 async def test_a_writer_against_a_logout_leaves_the_session_ended(

@@ -1,6 +1,5 @@
 """Why a Hazelcast cluster is out of reach, and what becomes of a URI that changes."""
 
-import asyncio
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from moorline_sidecar.stores.uri_source import UriSource
 from e2e.app.hazelcast import CLUSTER, HazelcastMember
 from tests.contract.backends import map_store
 from tests.contract.sessions import inserted, stored
+from tests.sidecar.stores.deaf_servers import check_deaf
 
 SECRET = "s3cret"
 
@@ -69,19 +69,7 @@ async def test_a_member_that_speaks_no_tls_fails_at_that(hazelcast: HazelcastMem
 
 
 async def test_a_member_that_hangs_up_or_says_nothing_is_out_of_reach() -> None:
-    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        del reader
-        writer.close()
-
-    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()
-        writer.close()
-
-    for answer in (hang_up, say_nothing):
-        async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
-            port = server.sockets[0].getsockname()[1]
-            async with asyncio.timeout(20):
-                assert (await check(f"hazelcast://127.0.0.1:{port}")).reason == "Unreachable"
+    await check_deaf(check, "hazelcast://127.0.0.1:{}")
 
 
 async def test_credentials_that_change_are_read_again(

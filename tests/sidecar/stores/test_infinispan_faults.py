@@ -139,6 +139,12 @@ async def test_a_call_that_is_given_up_before_it_was_sent_is_never_applied(
     await failing.check_never_sent(store, linked, link)
 
 
+async def test_half_open_a_write_is_in_doubt_and_every_call_ends_in_time(
+    store: InfinispanStore, linked: InfinispanStore, link: LossyLink
+) -> None:
+    await failing.check_half_open(store, linked, link)
+
+
 async def test_calls_that_are_given_up_at_any_moment_apply_whole_or_not_at_all(
     store: InfinispanStore,
 ) -> None:
@@ -207,6 +213,12 @@ async def test_of_many_who_write_at_once_nobody_loses_anything(
     assert (session.contexts["/"]["n"], session.version) == (100, 101)
     for other in others:
         await other.close()
+
+
+async def test_of_two_writers_of_one_version_one_is_told_of_the_other(
+    store: InfinispanStore, linked: InfinispanStore
+) -> None:
+    await failing.check_two_writers(store, linked)
 
 
 async def test_a_writer_against_a_logout_leaves_the_session_ended(

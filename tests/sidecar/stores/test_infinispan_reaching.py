@@ -15,6 +15,7 @@ from e2e.app.infinispan import SECOND_USER, InfinispanServer
 from tests.contract.backends import cache_store
 from tests.contract.sessions import inserted, stored
 from tests.infinispan_raw import emptied
+from tests.sidecar.stores.deaf_servers import check_deaf
 
 SECRET = "s3cret"
 CACHE = "reaching"
@@ -86,6 +87,10 @@ async def test_a_server_that_speaks_no_tls_fails_at_that(infinispan: InfinispanS
     diagnosis = await check(infinispan.uri.replace("hotrod:", "hotrods:"))
 
     assert diagnosis.reason == "TLSFailed", diagnosis.detail
+
+
+async def test_a_server_that_hangs_up_or_says_nothing_is_out_of_reach() -> None:
+    await check_deaf(check, f"hotrod://ada:{SECRET}@127.0.0.1:{{}}")
 
 
 async def test_what_speaks_something_else_is_named() -> None:

@@ -1,6 +1,5 @@
 """Why Redis is out of reach or of no use, and what becomes of credentials that change."""
 
-import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from e2e.app.databases import Database, RedisServer
 from tests.contract.backends import key_value_store
 from tests.contract.sessions import a_session, an_end, changed, inserted, stored, written
 from tests.sidecar.stores.certificates import self_signed
+from tests.sidecar.stores.deaf_servers import check_deaf
 from tests.sidecar.stores.redis_keys import raw
 from tests.stores_fixtures import running_database
 
@@ -120,26 +120,7 @@ async def test_a_certificate_has_to_be_trusted(tmp_path: Path) -> None:
 
 
 async def test_a_server_that_hangs_up_or_says_nothing_is_out_of_reach() -> None:
-    has_ended = asyncio.Event()
-
-    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        del reader
-        writer.close()
-        has_ended.set()
-
-    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()
-        writer.close()
-        has_ended.set()
-
-    for answer in (hang_up, say_nothing):
-        async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
-            port = server.sockets[0].getsockname()[1]
-            async with asyncio.timeout(20):
-                diagnosis = await check(f"redis://ada:{SECRET}@127.0.0.1:{port}")
-                await has_ended.wait()
-            has_ended.clear()
-            assert diagnosis.reason == "Unreachable"
+    await check_deaf(check, f"redis://ada:{SECRET}@127.0.0.1:{{}}")
 
 
 async def test_a_right_that_is_missing_is_found_before_the_first_write(redis: Database) -> None:
