@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -118,14 +121,29 @@ class Link:
         self._client: Client | None = None
         self._finding: asyncio.Task[Address] | None = None
         self._again_at = 0.0
-        self._closing: set[asyncio.Task[None]] = set()
+        self._users: Counter[grpc.aio.Channel] = Counter()
 
-    async def client(self, seconds: float) -> Client:
-        """The client; nothing is connected to yet.
+    @asynccontextmanager
+    async def use(self, seconds: float) -> AsyncIterator[Client]:
+        """The client, which is not closed before its users have left; nothing is connected to yet.
 
         Raises:
             StoreUnavailable: nobody says who we are, or for which project.
         """
+        client = await self._ready(seconds)
+        self._users[client.channel] += 1
+        try:
+            yield client
+        finally:
+            self._users[client.channel] -= 1
+            await self._close_if_left(client)
+
+    def renew(self, client: Client) -> None:
+        """Use another than this one from now on."""
+        if self._client is client:
+            self._client = None
+
+    async def _ready(self, seconds: float) -> Client:
         if self._client is None:
             address = await self._found(seconds)
             project = self._project or address.project
@@ -136,21 +154,16 @@ class Link:
             self._client = Client(DatastoreAsyncClient(transport=transport), channel, project)
         return self._client
 
-    def renew(self, client: Client) -> None:
-        """Use another than this one from now on."""
-        if self._client is client:
-            self._client = None
-            # What others wait for may still come.
-            task = asyncio.create_task(client.channel.close(grace=1.0))
-            self._closing.add(task)
-            task.add_done_callback(self._closing.discard)
+    async def _close_if_left(self, client: Client) -> None:
+        """Closing a channel has gRPC cancel whoever still waits, and turn away who comes."""
+        if client is not self._client and not self._users[client.channel]:
+            del self._users[client.channel]
+            await client.channel.close()
 
     async def close(self) -> None:
         client, self._client = self._client, None
         if client is not None:
-            await client.channel.close()
-        if self._closing:
-            await asyncio.wait(self._closing)
+            await self._close_if_left(client)
 
     async def _found(self, seconds: float) -> Address:
         """With the credentials, where they have to be looked for."""

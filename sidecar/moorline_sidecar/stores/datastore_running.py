@@ -176,8 +176,10 @@ class Runner:
         while True:
             link: Link | None = None
             try:
-                async with self._connection.use() as link:
-                    client = await link.client(_left(deadline))
+                async with (
+                    self._connection.use() as link,
+                    link.use(_left(deadline)) as client,
+                ):
                     return await _try(link, client, operation, deadline)
             except StoreUnavailable as error:
                 if _left(deadline) <= 0:

@@ -21,7 +21,7 @@ from tests.contract.sessions import (
 from tests.lossy_link import LossyLink, lossy_link
 from tests.sidecar.stores import failing
 from tests.sidecar.stores.crashes import until_it_answers
-from tests.sidecar.stores.failing import EVERYTHING, KEYS, NEW, SESSIONS, TO_BE, WRITES, fill
+from tests.sidecar.stores.failing import EVERYTHING, KEYS, NEW, PURGE, SESSIONS, TO_BE, WRITES, fill
 from tests.sidecar.stores.losing_server import LosingServer, losing_server
 
 # What only the request to change something holds.
@@ -134,6 +134,23 @@ async def test_half_open_a_write_is_in_doubt_and_every_call_ends_in_time(
     store: DatastoreStore, linked: DatastoreStore, link: LossyLink
 ) -> None:
     await failing.check_half_open(store, linked, link)
+
+
+async def test_whoever_may_wait_longer_is_left_alone_when_others_give_a_connection_up(
+    store: DatastoreStore, linked: DatastoreStore, link: LossyLink
+) -> None:
+    await fill(store)
+    link.stall()
+    patient = asyncio.create_task(linked.purgeable(PURGE, 10))
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable):
+            await linked.load(["0"])
+    assert not patient.done()
+
+    await link.close()
+    await link.open()
+
+    assert await patient == 0
 
 
 async def test_calls_that_are_given_up_at_any_moment_apply_whole_or_not_at_all(
