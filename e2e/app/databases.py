@@ -23,9 +23,7 @@ HOST: Final = "127.0.0.1"
 DATABASE: Final = "moorline"
 """The name of the database, and of its user."""
 
-START_SECONDS: Final = 180.0
-"""Of a machine on which much else runs; a server that will never start mostly ends by itself."""
-
+START_SECONDS: Final = 180.0  # a JVM on a machine on which much else runs
 STOP_SECONDS: Final = 30.0
 POLL_SECONDS: Final = 0.05
 CONNECT_SECONDS: Final = 1.0
