@@ -14,8 +14,8 @@ from moorline_sidecar.errors import StoreUnavailable
 from moorline_sidecar.stores import transitions
 from moorline_sidecar.stores.base import Outcome, Purge, Touch, Write
 
-TRIES: Final = 10
-"""Of what others were faster with, each time."""
+TRIES: Final = 50
+"""Of what others were faster with, each time; a logout that sixteen writers race needs some."""
 
 CHUNK: Final = 64
 """Sessions that a purge has in memory at once."""
