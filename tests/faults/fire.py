@@ -217,12 +217,11 @@ class Fire:
         async with asyncio.TaskGroup() as tasks:
             for _ in range(setting.users):
                 tasks.create_task(lives.live(town, self._done))
-            revisiting = tasks.create_task(self._revisit(town))
+            tasks.create_task(self._revisit(town))
             until = asyncio.get_running_loop().time() + setting.seconds
             await faulting.follow(planned, self._report)
             await asyncio.sleep(max(0, until - asyncio.get_running_loop().time()))
             town.stop.set()
-            revisiting.cancel()
 
     def _spared(self) -> frozenset[Fault]:
         """The kinds of faults that are not to come; no excuse is needed to find a mutation."""
@@ -249,8 +248,9 @@ class Fire:
             raise _Found
 
     async def _revisit(self, town: Town) -> None:
-        while True:
-            await asyncio.sleep(REVISIT_SECONDS)
+        """Never cut off: a call that was sent and is not in the history would look invented."""
+        while not town.stop.is_set():
+            await town.think(REVISIT_SECONDS)
             if self._past:
                 await lives.revisit(town, town.chance.choice(self._past))
 
