@@ -3,6 +3,7 @@
 import string
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import unquote
 
 import schemathesis
 from hypothesis import strategies as st
@@ -34,7 +35,8 @@ def filter_body(_context: HookContext, body: Any) -> bool:
 
 @schemathesis.hook
 def filter_path_parameters(_context: HookContext, parameters: Any) -> bool:
-    return not any(map(_is_no_index, _texts(parameters)))
+    # Some come as they go into the path.
+    return not any(_is_no_index(unquote(text)) for text in _texts(parameters))
 
 
 def _is_no_index(name: str) -> bool:
