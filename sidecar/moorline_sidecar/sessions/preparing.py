@@ -33,27 +33,31 @@ class Preparing:
 
     async def hasten(self) -> None:
         """Try now, unless it has worked; wait for that try, but not for long."""
-        if not self._is_done:
-            await asyncio.wait({self._trying()}, timeout=PATIENCE_SECONDS)
+        await self._try_unless_done(PATIENCE_SECONDS)
 
     async def keep_trying(self) -> None:
-        """Try until it has worked."""
+        """Go on with a try that is under way, and try again until it has worked."""
         try:
-            while True:
-                await asyncio.wait({self._trying()})
-                if self._is_done:
-                    return
+            if self._try is None or not self._try.done():
+                await self._try_unless_done()
+            while not self._is_done:
                 await asyncio.sleep(AGAIN_SECONDS)
+                await self._try_unless_done()
         finally:
             if self._try is not None:
                 self._try.cancel()
                 await asyncio.wait({self._try})
 
-    def _trying(self) -> asyncio.Task[None]:
-        """The try that is under way, or a new one: there is never more than one."""
+    async def _try_unless_done(self, seconds: float | None = None) -> None:
+        """Wait so long for the try that is under way, or a new one: there is never more than one.
+
+        What has worked is not tried again, by whomever it was done meanwhile.
+        """
+        if self._is_done:
+            return
         if self._try is None or self._try.done():
             self._try = asyncio.create_task(self._prepare())
-        return self._try
+        await asyncio.wait({self._try}, timeout=seconds)
 
     async def _prepare(self) -> None:
         try:

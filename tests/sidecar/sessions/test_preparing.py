@@ -66,6 +66,8 @@ async def test_what_could_not_be_made_is_tried_again() -> None:
     async with a:
         assert one.clock.monotonic() < SECOND
         await a.new()
+        await asyncio.sleep(AGAIN_SECONDS / 2)
+        assert a.link.calls["prepare"] == 1, "not again at once"
         await asyncio.sleep(5 * AGAIN_SECONDS)
         assert a.link.calls["prepare"] == 4
 
@@ -75,14 +77,17 @@ async def test_a_store_that_is_away_at_the_start_is_prepared_before_it_is_used()
     (a,) = one.workers
     a.link.is_cut = True
     async with a:
-        await asyncio.sleep(30)
+        await asyncio.sleep(6.5 * AGAIN_SECONDS)
         gate = Gate()
         a.link.plan("prepare", gate.before)
+        before = a.link.calls["prepare"]
         a.link.is_cut = False
         await gate.reached.wait()
         assert a.core.availability.is_down
         gate.open()
         await until(lambda: not a.core.availability.is_down)
+        await asyncio.sleep(5 * AGAIN_SECONDS)
+        assert a.link.calls["prepare"] == before + 1, "what has worked is not done again"
 
 
 async def test_an_outage_of_a_store_that_has_its_tables_makes_them_no_more() -> None:
