@@ -20,7 +20,7 @@ from moorline_sidecar.stores.sql_dialects import (
     Fault,
     pool_of,
 )
-from moorline_sidecar.stores.sql_postgresql_tls import check_tls_files, tls_of
+from moorline_sidecar.stores.sql_postgresql_tls import Tls, check_tls_files
 from moorline_sidecar.stores.uri_source import UriMissing
 
 SCHEMES: Final = ("postgresql://", "postgres://")
@@ -72,9 +72,10 @@ class PostgreSQL(Dialect):
         if not uri.startswith(SCHEMES):
             raise ConfigurationError([_unusable()])
         seconds = SLOW_SECONDS if is_slow else STATEMENT_SECONDS
+        tls = Tls(uri)
 
         async def connect() -> asyncpg.Connection[asyncpg.Record]:
-            return await _connect(uri, seconds)
+            return await _connect(uri, seconds, tls)
 
         return create_async_engine(
             "postgresql+asyncpg://", async_creator=connect, **pool_of(is_slow=is_slow)
@@ -125,7 +126,7 @@ class PostgreSQL(Dialect):
         return None if int(number) >= OLDEST else "it takes PostgreSQL 12 or newer"
 
 
-async def _connect(uri: str, seconds: float) -> asyncpg.Connection[asyncpg.Record]:
+async def _connect(uri: str, seconds: float, tls: Tls) -> asyncpg.Connection[asyncpg.Record]:
     try:
         connection = await asyncpg.connect(
             uri,
@@ -134,7 +135,7 @@ async def _connect(uri: str, seconds: float) -> asyncpg.Connection[asyncpg.Recor
             # Of several hosts, the one that takes writes: what is read must be the newest.
             target_session_attrs="read-write",
             server_settings=_settings(seconds),
-            **tls_of(uri),
+            **tls.arguments(),
         )
     except OSError:
         # An SSLError is one, and some of them are ValueErrors, too.

@@ -5,9 +5,8 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import parse_qsl
 
-from moorline_sidecar.stores.tls_files import check_files, read_for
+from moorline_sidecar.stores.tls_files import Files, check_files, files_of, options_of, read_for
 from moorline_sidecar.stores.uri_source import UriMissing
 
 _FULL: Final = "verify-full"
@@ -16,6 +15,31 @@ _SYSTEM: Final = "system"
 _FILES: Final = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
 _PROTOCOL: Final = "postgresql"
 """By which ALPN knows it (IANA)."""
+
+
+class Tls:
+    """What the driver needs beside a URI, for all its connections.
+
+    The system's authorities take 40 ms to read, in which nobody is served: that is done again only
+    when a file that the URI names has changed.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+        self._files: Files | None = None
+        self._arguments: dict[str, Any] = {}
+
+    def arguments(self) -> Mapping[str, Any]:
+        """Of `asyncpg.connect`.
+
+        Raises:
+            As `tls_of`.
+        """
+        files = files_of(self._uri)
+        if files != self._files:
+            self._arguments = tls_of(self._uri)
+            self._files = files
+        return self._arguments
 
 
 def tls_of(uri: str) -> dict[str, Any]:
@@ -28,7 +52,7 @@ def tls_of(uri: str) -> dict[str, Any]:
         UriMissing: a file that is named cannot be used, or the options contradict each other.
         ValueError: the driver would refuse the URI as well.
     """
-    options = _options_of(uri)
+    options = dict(options_of(uri))
     authorities = options.get("sslrootcert", "")
     mode = options.get("sslmode", "").replace("_", "-")
     if authorities == _SYSTEM and mode not in ("", _FULL):
@@ -45,7 +69,7 @@ def check_tls_files(uri: str) -> None:
     Raises:
         UriMissing: one cannot.
     """
-    options = _options_of(uri)
+    options = dict(options_of(uri))
     files = {name: options[name] for name in _FILES if options.get(name)}
     check_files({name: path for name, path in files.items() if path != _SYSTEM})
 
@@ -75,7 +99,3 @@ def _version(name: str) -> ssl.TLSVersion:
         return ssl.TLSVersion[name.replace(".", "_")]
     except KeyError:
         raise ValueError(name) from None
-
-
-def _options_of(uri: str) -> dict[str, str]:
-    return dict(parse_qsl(uri.partition("?")[2]))

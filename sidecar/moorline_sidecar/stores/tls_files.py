@@ -14,11 +14,15 @@ Files: TypeAlias = tuple[tuple[str, int, int, int], ...]
 """Path, inode, size and time of the last change."""
 
 
+def options_of(uri: str) -> list[tuple[str, str]]:
+    """The options behind the `?` of a URI, with their values."""
+    return parse_qsl(uri.partition("?")[2])
+
+
 def files_of(uri: str) -> Files:
     """The files that the URI names in its options, as they are now; without those that are not."""
-    values = {value for _, value in parse_qsl(uri.partition("?")[2]) if value.startswith("/")}
     found = []
-    for path in sorted(values):
+    for path in sorted({value for _, value in options_of(uri)}):
         with suppress(OSError, ValueError):
             status = Path(path).stat()
             found.append((path, status.st_ino, status.st_size, status.st_mtime_ns))

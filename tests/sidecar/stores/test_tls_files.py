@@ -13,6 +13,8 @@ from moorline_sidecar.stores.connection import FixedSource, UriConnection
 from moorline_sidecar.stores.opening import open_store
 from moorline_sidecar.stores.sql_engine import Engines
 from moorline_sidecar.stores.sql_mysql import MySQL
+from moorline_sidecar.stores.sql_postgresql_tls import Tls
+from moorline_sidecar.stores.uri_source import UriMissing
 
 from e2e.app.databases import PostgreSQLServer
 from tests.sidecar.stores.certificates import self_signed
@@ -183,6 +185,23 @@ async def test_a_file_that_is_renewed_is_read_when_a_call_fails(tmp_path: Path) 
     assert await is_opened_anew()
     assert not await is_opened_anew()
     await connection.close()
+
+
+def test_the_systems_authorities_are_read_once_for_the_connections_to_postgresql(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    certificate, key = self_signed(tmp_path, "ada")
+    tls = Tls(f"postgresql://db/shop?sslmode=verify-full&sslcert={certificate}&sslkey={key.name}")
+
+    first = tls.arguments()["ssl"]
+    assert tls.arguments()["ssl"] is first
+    key.write_bytes(key.read_bytes() + b"\n")
+    assert tls.arguments()["ssl"] is not first
+    certificate.unlink()
+    for _ in range(2):
+        with pytest.raises(UriMissing, match="sslcert"):
+            tls.arguments()
 
 
 async def test_what_works_is_kept_while_a_file_is_broken(tmp_path: Path) -> None:
