@@ -122,6 +122,14 @@ class Times(Struct, gc=False):
     is_in_flight: bool = False
 
 
+def move_times(times: Times, accessed: int) -> None:
+    """Take in an access by this worker, unless it knows of a later one."""
+    if accessed > times.own_accessed:
+        times.own_last_accessed = times.own_accessed
+        times.own_accessed = accessed
+        times.own_expiry = expiry_of(accessed, times.max_idle_ms, times.deadline)
+
+
 def is_expired(policy: Policy, times: Times, hint: Hint | None, now: int) -> bool:
     """Whether the session is over for this worker.
 

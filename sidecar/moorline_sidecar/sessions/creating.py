@@ -11,14 +11,13 @@ from moorline_sidecar.cache.entry import Entry, times_of
 from moorline_sidecar.domain.changes import Patch, patched
 from moorline_sidecar.domain.content import content_of
 from moorline_sidecar.domain.merging import Asked, merge
-from moorline_sidecar.domain.policies import deadline_of, expiry_of
+from moorline_sidecar.domain.policies import deadline_of, expiry_of, move_times
 from moorline_sidecar.domain.session import Reason, Session, Tombstone
 from moorline_sidecar.errors import (
     AlreadyExists,
     OutcomeUnknown,
     Overloaded,
     Refusal,
-    SessionEnded,
     SessionExists,
     SessionUnknown,
     StoreRefused,
@@ -26,7 +25,7 @@ from moorline_sidecar.errors import (
     VersionConflict,
 )
 from moorline_sidecar.sessions.certainty import insert_surely
-from moorline_sidecar.sessions.core import Core, served_session
+from moorline_sidecar.sessions.core import Core, live_session, served_session
 from moorline_sidecar.sessions.ending import Ending, new_write_id
 from moorline_sidecar.sessions.finding import Finding
 from moorline_sidecar.sessions.principals import Principals
@@ -82,9 +81,9 @@ class Creating:
         if self.unborn(key) is not None:
             raise SessionExists
         entry = self._core.l1.peek(key)
-        if entry is not None and isinstance(entry.record, Tombstone):
-            # The store may know nothing of it (any more): a dead id is not used again.
-            raise SessionEnded(entry.record.reason)
+        if entry is not None:
+            # The store may know nothing of its end (any more): a dead id is not used again.
+            live_session(entry)
         session = self._session(key, patch)
         if self.is_stored_at_once(patch):
             return await self._insert(session, keep)
@@ -111,12 +110,8 @@ class Creating:
 
     def access(self, entry: Entry) -> None:
         """Count an access to an unborn session; nothing of it is ever written."""
-        clock, times = self._core.clock, entry.times
-        now = clock.now()
-        if now > times.own_accessed:
-            times.own_last_accessed = times.own_accessed
-            times.own_accessed = now
-            times.own_expiry = expiry_of(now, times.max_idle_ms, times.deadline)
+        clock = self._core.clock
+        move_times(entry.times, clock.now())
         entry.used_at = clock.monotonic()
 
     def forget(self, key: str) -> bool:
@@ -314,8 +309,7 @@ class Creating:
         entry = await self._finding.fetch(key)
         if isinstance(entry.record, Session) and self._core.is_over(entry, None):
             entry = await self._ending.expire(entry, None)
-        if isinstance(entry.record, Tombstone):
-            raise SessionEnded(entry.record.reason)
+        live_session(entry)
         raise SessionExists
 
     def _remember(self, session: Session) -> Entry:

@@ -19,7 +19,7 @@ from msgspec import Struct, structs
 from moorline_sidecar.cache.entry import Entry
 from moorline_sidecar.domain.changes import Patch
 from moorline_sidecar.domain.merging import Asked, rebased
-from moorline_sidecar.domain.policies import expiry_of
+from moorline_sidecar.domain.policies import move_times
 from moorline_sidecar.domain.session import Record, Session, Tombstone
 from moorline_sidecar.errors import (
     AlreadyExists,
@@ -268,12 +268,8 @@ class Replaying:
 
     def _note_access(self, entry: Entry, left: _Left) -> None:
         """Have the changes count as the accesses that they were."""
-        times = entry.times
-        newest = max((kept.now for kept in left.changes), default=0)
-        if isinstance(entry.stored, Session) and newest > times.own_accessed:
-            times.own_last_accessed = times.own_accessed
-            times.own_accessed = newest
-            times.own_expiry = expiry_of(newest, times.max_idle_ms, times.deadline)
+        if isinstance(entry.stored, Session):
+            move_times(entry.times, max((kept.now for kept in left.changes), default=0))
 
     async def _load(self, keys: Sequence[str]) -> dict[str, Record]:
         if not keys:

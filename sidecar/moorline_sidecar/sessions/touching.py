@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 
 from moorline_sidecar.cache.entry import Entry
-from moorline_sidecar.domain.policies import Times, calm_until, expiry_of, is_urgent, touch_period
+from moorline_sidecar.domain.policies import Times, calm_until, is_urgent, move_times, touch_period
 from moorline_sidecar.domain.session import Mark, Session
 from moorline_sidecar.errors import OutcomeUnknown, StoreError, StoreUnavailable
 from moorline_sidecar.sessions.core import Core, merge_times
@@ -65,10 +65,7 @@ class Touching:
     def access_at(self, entry: Entry, now: int, monotonic: int) -> bool:
         """The same, where somebody has looked at the clock already."""
         times = entry.times
-        if now > times.own_accessed:
-            times.own_last_accessed = times.own_accessed
-            times.own_accessed = now
-            times.own_expiry = expiry_of(now, times.max_idle_ms, times.deadline)
+        move_times(times, now)
         entry.used_at = monotonic
         period = touch_period(self._core.policy, times.max_idle_ms)
         if is_urgent(times, period):
