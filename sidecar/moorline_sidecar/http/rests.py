@@ -21,6 +21,9 @@ from moorline_sidecar.http.limits import Limits
 from moorline_sidecar.http.messages import Request
 from moorline_sidecar.http.reading import IDLE, RequestReader
 
+REST_BYTES_MAX: Final = 1024
+"""Longer ones hold cookies or tokens, and hardly come again."""
+
 RESTS_MAX: Final = 2_048
 """They differ by client, version and worker; some hundred bytes each."""
 
@@ -47,15 +50,18 @@ class Rest(Struct, frozen=True, gc=False):
 class Rests:
     """Those that have come twice; `read` makes one of its bytes, None of what is not plain."""
 
-    def __init__(self, read: Callable[[bytes], Rest | None]) -> None:
+    def __init__(
+        self, read: Callable[[bytes], Rest | None], bytes_max: int = REST_BYTES_MAX
+    ) -> None:
         self._read = read
+        self._bytes_max = min(bytes_max, REST_BYTES_MAX)
         self._known: dict[bytes, Rest | None] = {}
         self._seen: set[int] = set()
         self.get = self._known.get
 
     def consider(self, rest: bytes) -> None:
-        """Learn it when it comes for the second time."""
-        if rest in self._known:
+        """Learn it when it comes for the second time, unless it is too long."""
+        if len(rest) > self._bytes_max or rest in self._known:
             return
         mark = hash(rest)
         if mark not in self._seen:

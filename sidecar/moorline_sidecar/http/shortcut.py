@@ -31,9 +31,6 @@ _ANY_ID: Final = "0" * 32
 _ANY: Final = _START + _ANY_ID.encode()
 _LINE_BYTES: Final = len(_ANY)
 
-REST_BYTES_MAX: Final = 1024
-"""Longer ones hold cookies or tokens, and hardly come again."""
-
 
 class Shortcut:
     """Knows answers by the requests that ask for them, and rests by their bytes."""
@@ -46,16 +43,14 @@ class Shortcut:
         default_context: str,
         limits: Limits,
     ) -> None:
-        hitting = Hitting(sessions.core, sessions.touching)
-        held = Held(sessions, gate, hitting)
+        held = Held(sessions, gate, Hitting(sessions.core, sessions.touching))
         self._find = held.find
-        self._hit = hitting.hit
+        self._hit = held.hit
         self._l1 = sessions.core.l1
         self._named = sessions.core.l1.named
         self._is_guarded = gate.is_guarded
-        self._rest_bytes_max = min(REST_BYTES_MAX, limits.head_bytes - _LINE_BYTES)
         self._reader = PlainReader(gate, default_context, limits)
-        self._rests = Rests(self._read)
+        self._rests = Rests(self._read, limits.head_bytes - _LINE_BYTES)
         self._by_cookie = ShortcutByCookie(by_cookie, held, self._reader, limits)
 
     def follow(self, by_cookie: ByCookie, default_context: str) -> None:
@@ -79,23 +74,21 @@ class Shortcut:
         """The answer to a request that is known by its parts, and from now on as a whole."""
         if not data.startswith(_START):
             return self._by_cookie.answer(data) if data.startswith(COOKIE_LINE) else None
-        rest = self._rests.get(data[_LINE_BYTES:])
-        if rest is None:
-            self._consider(data)
+        line, after = data[:_LINE_BYTES], data[_LINE_BYTES:]
+        match = _LINE.match(line)
+        if match is None:
             return None
-        match = _LINE.match(data[:_LINE_BYTES])
-        found = self._find(match[1].decode(), rest, rest.hint) if match else None
+        rest = self._rests.get(after)
+        if rest is None:
+            self._rests.consider(after)
+            return None
+        found = self._find(match[1].decode(), rest, rest.hint)
         if found is None:
             return None
         entry, answer = found
         if not self._is_guarded:  # by its name it would be found whatever the token is by then
             self._l1.name(entry, answer, data)
         return hit(answer, entry.times) if self._hit(entry) else None
-
-    def _consider(self, data: bytes) -> None:
-        line, rest = data[:_LINE_BYTES], data[_LINE_BYTES:]
-        if len(rest) <= self._rest_bytes_max and _LINE.match(line):
-            self._rests.consider(rest)
 
     def _read(self, rest: bytes) -> Rest | None:
         """What follows the line of exactly one plain request; None for all else."""

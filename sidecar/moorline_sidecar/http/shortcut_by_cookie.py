@@ -18,7 +18,6 @@ from moorline_sidecar.http.rests import PlainReader, Rest, Rests
 
 COOKIE_LINE: Final = b"GET /v1/session HTTP/1.1\r\n"
 
-REST_BYTES_MAX: Final = 1024
 PIECE_BYTES_MAX: Final = 8 * 1024
 """With the cookies: a browser keeps more of them for one site only on purpose."""
 
@@ -60,8 +59,7 @@ class ShortcutByCookie:
         around = data[:begin] + data[end:]
         rest = self._rests.get(around)
         if rest is None:
-            if len(around) <= REST_BYTES_MAX:
-                self._rests.consider(around)
+            self._rests.consider(around)
             return None
         cookie = data[begin:end]
         if not _is_plain(cookie):
