@@ -50,9 +50,8 @@ def test_the_sidecar_answers_as_documented(
     (tmp_path / "openapi.json").write_text(json.dumps(asked()))
     (tmp_path / "schemathesis.toml").write_text(CONFIGURATION)
     options = ["--max-examples", str(EXAMPLES), "--continue-on-failure", "--no-color"]
-    if (
-        os.environ.get("MOORLINE_REQUIRE_ALL") == "1"
-    ):  # a gate judges the change before it: the same requests everywhere
+    if os.environ.get("MOORLINE_REQUIRE_ALL") == "1":
+        # A gate judges the change before it: the same requests everywhere.
         options += ["--generation-deterministic", "--seed", "1"]
     with running_sidecar(tmp_path, "node1", mongo_uri, collection=mongo_collection) as sidecar:
         run = subprocess.run(

@@ -34,7 +34,7 @@ class Attempt:
             ServerError: that of the first that went wrong, after all are through.
         """
         await self._connection.greet(
-            dict.fromkeys(each.cache for each in requests if each.operation != wire.Operation.PING)
+            each.cache for each in requests if each.operation != wire.Operation.PING
         )
         replies: dict[int, Reply] = {}
         had_changed = self.may_have_changed
