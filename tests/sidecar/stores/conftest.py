@@ -1,11 +1,13 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from moorline_sidecar.stores.base import SessionStore
 from moorline_sidecar.stores.mongodb import MongoStore
 
 from tests.contract.backends import mongo_store
 from tests.lossy_link import LossyLink, lossy_link
 from tests.sidecar.stores.fail_points import FailPoints, fail_points
+from tests.sidecar.stores.failing import Lose
 
 
 @pytest.fixture
@@ -28,6 +30,17 @@ async def linked(link: LossyLink, mongo_collection: str) -> AsyncIterator[MongoS
     store = mongo_store(link.uri, mongo_collection)
     yield store
     await store.close()
+
+
+@pytest.fixture
+def unlucky(linked: SessionStore) -> SessionStore:
+    """The same data as `store`, over what can `lose` answers."""
+    return linked
+
+
+@pytest.fixture
+def lose(link: LossyLink) -> Lose:
+    return link.lose_answer_after
 
 
 @pytest.fixture

@@ -2,10 +2,7 @@
 
 from e2e.app.datastore import DatastoreServer
 from tests.contract.backends import entity_store
-from tests.sidecar.stores.crashes import (
-    begun,
-    check_survival,
-)
+from tests.sidecar.stores.crashes import begun, check_survival
 
 
 async def test_what_was_acknowledged_survives_the_death_of_the_server(

@@ -1,8 +1,6 @@
 """What a Datastore store answers when a call goes wrong: perhaps applied, or surely not."""
 
 import asyncio
-import os
-import signal
 import time
 from collections.abc import AsyncIterator
 from typing import Final
@@ -14,15 +12,13 @@ from moorline_sidecar.stores.datastore import DatastoreStore
 
 from e2e.app.datastore import DatastoreServer
 from tests.contract.backends import entity_store
-from tests.contract.sessions import (
-    stored,
-    with_attributes,
-)
+from tests.contract.sessions import stored, with_attributes
 from tests.lossy_link import LossyLink, lossy_link
 from tests.sidecar.stores import failing
 from tests.sidecar.stores.crashes import until_it_answers
-from tests.sidecar.stores.failing import EVERYTHING, KEYS, NEW, PURGE, SESSIONS, TO_BE, WRITES, fill
+from tests.sidecar.stores.failing import NEW, PURGE, SESSIONS, TO_BE, WRITES, Lose, fill
 from tests.sidecar.stores.losing_server import LosingServer, losing_server
+from tests.sidecar.stores.network_faults import *  # noqa: F403 - tests, collected here
 
 # What only the request to change something holds.
 HOLDS: Final = {
@@ -70,70 +66,27 @@ async def unlucky(losing: LosingServer, mongo_collection: str) -> AsyncIterator[
     await store.close()
 
 
+@pytest.fixture
+def lose(losing: LosingServer) -> Lose:
+    return losing.lose_answer_after
+
+
 @pytest.mark.parametrize(("name", "holds"), HOLDS.items(), ids=HOLDS.keys())
 async def test_a_write_whose_answer_was_lost_may_have_been_applied(
-    store: DatastoreStore,
-    unlucky: DatastoreStore,
-    losing: LosingServer,
-    name: str,
-    holds: bytes,
+    store: DatastoreStore, unlucky: DatastoreStore, lose: Lose, name: str, holds: bytes
 ) -> None:
-    await failing.check_lost_answer(store, unlucky, WRITES[name], losing.lose_answer_after, holds)
-
-
-async def test_writes_whose_answers_were_lost_are_known_again(
-    store: DatastoreStore, unlucky: DatastoreStore, losing: LosingServer
-) -> None:
-    await failing.check_known_again(store, unlucky, losing.lose_answer_after, b"to be")
-
-
-async def test_an_insert_whose_answer_was_lost_is_known_again(
-    store: DatastoreStore, unlucky: DatastoreStore, losing: LosingServer
-) -> None:
-    await failing.check_insert_known_again(
-        store, unlucky, losing.lose_answer_after, b"by the insert"
-    )
-
-
-async def test_a_connection_that_went_stale_is_replaced_unnoticed(
-    store: DatastoreStore, linked: DatastoreStore, link: LossyLink
-) -> None:
-    await failing.check_stale_connection(store, linked, link)
-
-
-async def test_a_server_out_of_reach_is_unavailable_and_comes_back(
-    store: DatastoreStore, linked: DatastoreStore, link: LossyLink
-) -> None:
-    await failing.check_out_of_reach(store, linked, link)
+    await failing.check_lost_answer(store, unlucky, WRITES[name], lose, holds)
 
 
 async def test_a_call_that_gets_no_answer_ends_in_time_and_tells_what_it_may_have_done(
     store: DatastoreStore, linked: DatastoreStore, link: LossyLink
 ) -> None:
-    await fill(store)
-    before = await store.load(KEYS)
-    # Nobody waits for counting what would be purged: it may take longer.
-    calls = {name: call for name, call in EVERYTHING.items() if name != "purgeable"}
-    link.stall()
-
-    async with asyncio.timeout(10):
-        found = await failing.outcomes(linked, calls)
+    found = await failing.unanswered(store, linked, link)
 
     # All the others have to read first, and had sent nothing yet.
     assert found == {
         name: OutcomeUnknown if name == "insert" else StoreUnavailable for name in found
     }
-    assert await store.load(KEYS) == before
-    await link.close()
-    await link.open()
-    await until_it_answers(linked)
-    assert await linked.load(KEYS) == before
-
-
-async def test_half_open_a_write_is_in_doubt_and_every_call_ends_in_time(
-    store: DatastoreStore, linked: DatastoreStore, link: LossyLink
-) -> None:
-    await failing.check_half_open(store, linked, link)
 
 
 async def test_whoever_may_wait_longer_is_left_alone_when_others_give_a_connection_up(
@@ -153,44 +106,22 @@ async def test_whoever_may_wait_longer_is_left_alone_when_others_give_a_connecti
     assert await patient == 0
 
 
-async def test_calls_that_are_given_up_at_any_moment_apply_whole_or_not_at_all(
-    store: DatastoreStore,
-) -> None:
-    await failing.check_given_up(store, step_seconds=0.0005, times=30)
-
-
 async def test_a_frozen_server_is_given_up_in_time_and_served_from_again(
     datastore: DatastoreServer, store: DatastoreStore
 ) -> None:
     await fill(store)
-    assert datastore.pid is not None
-    os.kill(datastore.pid, signal.SIGSTOP)
-    try:
+    with failing.frozen(datastore):
         began = time.monotonic()
         results = await asyncio.gather(store.load(["0"]), store.insert(NEW), return_exceptions=True)
         # On a connection of its own, which nobody greets.
         with pytest.raises(StoreUnavailable):
             await store.load(["0"])
         seconds = time.monotonic() - began
-    finally:
-        os.kill(datastore.pid, signal.SIGCONT)
 
     assert [type(result) for result in results] == [StoreUnavailable, OutcomeUnknown]
     assert seconds < 15
     await until_it_answers(store)
     assert await stored(store, "0") == SESSIONS[0]
-
-
-async def test_a_writer_against_a_logout_leaves_the_session_ended(
-    store: DatastoreStore, linked: DatastoreStore
-) -> None:
-    await failing.check_race_with_logout(store, linked)
-
-
-async def test_of_two_writers_of_one_version_one_is_told_of_the_other(
-    store: DatastoreStore, linked: DatastoreStore
-) -> None:
-    await failing.check_two_writers(store, linked)
 
 
 async def test_what_datastore_would_not_take_is_told_as_too_large(store: DatastoreStore) -> None:

@@ -1,11 +1,8 @@
 """What a Hazelcast store answers when a call goes wrong: perhaps applied, or surely not."""
 
 import asyncio
-import os
-import signal
 import time
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Final
 
 import pytest
@@ -26,8 +23,9 @@ from tests.contract.sessions import (
 from tests.lossy_link import LossyLink, lossy_link
 from tests.sidecar.stores import failing
 from tests.sidecar.stores.crashes import until_it_answers
-from tests.sidecar.stores.failing import EVERYTHING, KEYS, NEW, SESSIONS, TO_BE, WRITES, fill
+from tests.sidecar.stores.failing import NEW, SESSIONS, TO_BE, WRITES, fill
 from tests.sidecar.stores.hazelcast_raw import raw_map
+from tests.sidecar.stores.network_faults import *  # noqa: F403 - tests, collected here
 
 # What only the request to change something holds.
 HOLDS: Final = {
@@ -71,78 +69,21 @@ async def test_a_write_whose_answer_was_lost_may_have_been_applied(
     await failing.check_lost_answer(store, linked, WRITES[name], link.lose_answer_after, holds)
 
 
-async def test_writes_whose_answers_were_lost_are_known_again(
-    store: HazelcastStore, linked: HazelcastStore, link: LossyLink
-) -> None:
-    await failing.check_known_again(store, linked, link.lose_answer_after, b"to be")
-
-
-async def test_an_insert_whose_answer_was_lost_is_known_again(
-    store: HazelcastStore, linked: HazelcastStore, link: LossyLink
-) -> None:
-    await failing.check_insert_known_again(store, linked, link.lose_answer_after, b"by the insert")
-
-
-async def test_a_connection_that_went_stale_is_replaced_unnoticed(
-    store: HazelcastStore, linked: HazelcastStore, link: LossyLink
-) -> None:
-    await failing.check_stale_connection(store, linked, link)
-
-
-async def test_a_cluster_out_of_reach_is_unavailable_and_comes_back(
-    store: HazelcastStore, linked: HazelcastStore, link: LossyLink
-) -> None:
-    await failing.check_out_of_reach(store, linked, link)
-
-
 async def test_a_call_that_gets_no_answer_ends_in_time_and_tells_what_it_may_have_done(
     store: HazelcastStore, linked: HazelcastStore, link: LossyLink
 ) -> None:
-    await fill(store)
-    before = await store.load(KEYS)
-    # Nobody waits for counting what would be purged: it may take longer.
-    calls = {name: call for name, call in EVERYTHING.items() if name != "purgeable"}
-    link.stall()
-
-    async with asyncio.timeout(10):
-        found = await failing.outcomes(linked, calls)
+    found = await failing.unanswered(store, linked, link)
 
     # What has to read first had sent nothing yet.
     sent = {"insert", "one change", "many"}
     assert found == {name: OutcomeUnknown if name in sent else StoreUnavailable for name in found}
-    assert await store.load(KEYS) == before
-    await link.close()
-    await link.open()
-    await until_it_answers(linked)
-    assert await linked.load(KEYS) == before
-
-
-async def test_a_call_that_is_given_up_before_it_was_sent_is_never_applied(
-    store: HazelcastStore, linked: HazelcastStore, link: LossyLink
-) -> None:
-    await failing.check_never_sent(store, linked, link)
-
-
-async def test_half_open_a_write_is_in_doubt_and_every_call_ends_in_time(
-    store: HazelcastStore, linked: HazelcastStore, link: LossyLink
-) -> None:
-    await failing.check_half_open(store, linked, link)
-
-
-async def test_calls_that_are_given_up_at_any_moment_apply_whole_or_not_at_all(
-    store: HazelcastStore,
-) -> None:
-    await failing.check_given_up(store, step_seconds=0.0005)
 
 
 async def test_a_frozen_member_is_given_up_in_time_and_served_from_again(
     hazelcast: HazelcastMember, store: HazelcastStore
 ) -> None:
     await fill(store)
-    assert hazelcast.pid is not None
-    os.kill(hazelcast.pid, signal.SIGSTOP)
-    try:
-        wait_until_stopped(hazelcast.pid)
+    with failing.frozen(hazelcast):
         began = time.monotonic()
         with pytest.raises(StoreUnavailable):
             await store.load(["0"])
@@ -152,8 +93,6 @@ async def test_a_frozen_member_is_given_up_in_time_and_served_from_again(
         with pytest.raises(StoreUnavailable):
             await newcomer.load(["0"])
         seconds = time.monotonic() - began
-    finally:
-        os.kill(hazelcast.pid, signal.SIGCONT)
 
     assert seconds < 15
     await until_it_answers(store)
@@ -163,30 +102,6 @@ async def test_a_frozen_member_is_given_up_in_time_and_served_from_again(
         while (await stored_session(store, "0")).version == 1:
             pass
     await newcomer.close()
-
-
-def wait_until_stopped(pid: int) -> None:
-    """The signal is answered thread by thread."""
-    deadline = time.monotonic() + 30
-    while {state_of(stat) for stat in Path(f"/proc/{pid}/task").glob("*/stat")} != {"T"}:
-        assert time.monotonic() < deadline, "it is not frozen"
-
-
-def state_of(stat: Path) -> str:
-    # The name, in parentheses, may hold anything.
-    return stat.read_text().rpartition(")")[2].split()[0]
-
-
-async def test_of_two_writers_of_one_version_one_is_told_of_the_other(
-    store: HazelcastStore, linked: HazelcastStore
-) -> None:
-    await failing.check_two_writers(store, linked)
-
-
-async def test_a_writer_against_a_logout_leaves_the_session_ended(
-    store: HazelcastStore, linked: HazelcastStore
-) -> None:
-    await failing.check_race_with_logout(store, linked)
 
 
 async def test_a_minority_serves_nothing_where_the_map_is_protected(

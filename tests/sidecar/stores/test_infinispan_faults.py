@@ -1,11 +1,8 @@
-"""What a Infinispan store answers when a call goes wrong: perhaps applied, or surely not."""
+"""What an Infinispan store answers when a call goes wrong: perhaps applied, or surely not."""
 
 import asyncio
-import os
-import signal
 import time
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Final
 
 import pytest
@@ -31,7 +28,8 @@ from tests.infinispan_raw import emptied, raw_connection
 from tests.lossy_link import LossyLink, lossy_link
 from tests.sidecar.stores import failing
 from tests.sidecar.stores.crashes import until_it_answers
-from tests.sidecar.stores.failing import EVERYTHING, KEYS, NEW, SESSIONS, WRITES, fill
+from tests.sidecar.stores.failing import NEW, SESSIONS, WRITES, fill
+from tests.sidecar.stores.network_faults import *  # noqa: F403 - tests, collected here
 
 REPLACES: Final = bytes((wire.VERSION, wire.Operation.REPLACE_IF_SAME))
 REMOVES: Final = bytes((wire.VERSION, wire.Operation.REMOVE_IF_SAME))
@@ -87,86 +85,27 @@ async def test_a_write_whose_answer_was_lost_may_have_been_applied(
     await failing.check_lost_answer(store, linked, WRITES[name], link.lose_answer_after, holds)
 
 
-async def test_writes_whose_answers_were_lost_are_known_again(
-    store: InfinispanStore, linked: InfinispanStore, link: LossyLink
-) -> None:
-    await failing.check_known_again(store, linked, link.lose_answer_after, b"to be")
-
-
-async def test_an_insert_whose_answer_was_lost_is_known_again(
-    store: InfinispanStore, linked: InfinispanStore, link: LossyLink
-) -> None:
-    await failing.check_insert_known_again(store, linked, link.lose_answer_after, b"by the insert")
-
-
-async def test_a_connection_that_went_stale_is_replaced_unnoticed(
-    store: InfinispanStore, linked: InfinispanStore, link: LossyLink
-) -> None:
-    await failing.check_stale_connection(store, linked, link)
-
-
-async def test_a_server_out_of_reach_is_unavailable_and_comes_back(
-    store: InfinispanStore, linked: InfinispanStore, link: LossyLink
-) -> None:
-    await failing.check_out_of_reach(store, linked, link)
-
-
 async def test_a_call_that_gets_no_answer_ends_in_time_and_tells_what_it_may_have_done(
     store: InfinispanStore, linked: InfinispanStore, link: LossyLink
 ) -> None:
-    await fill(store)
-    before = await store.load(KEYS)
-    # Nobody waits for counting what would be purged: it may take longer.
-    calls = {name: call for name, call in EVERYTHING.items() if name != "purgeable"}
-    link.stall()
-
-    async with asyncio.timeout(10):
-        found = await failing.outcomes(linked, calls)
+    found = await failing.unanswered(store, linked, link)
 
     # What has to read first had sent nothing yet, and connections are waited for.
     assert found.pop("insert") in {OutcomeUnknown, StoreUnavailable}
     assert set(found.values()) == {StoreUnavailable}
-    assert await store.load(KEYS) == before
-    await link.close()
-    await link.open()
-    await until_it_answers(linked)
-    assert await linked.load(KEYS) == before
-
-
-async def test_a_call_that_is_given_up_before_it_was_sent_is_never_applied(
-    store: InfinispanStore, linked: InfinispanStore, link: LossyLink
-) -> None:
-    await failing.check_never_sent(store, linked, link)
-
-
-async def test_half_open_a_write_is_in_doubt_and_every_call_ends_in_time(
-    store: InfinispanStore, linked: InfinispanStore, link: LossyLink
-) -> None:
-    await failing.check_half_open(store, linked, link)
-
-
-async def test_calls_that_are_given_up_at_any_moment_apply_whole_or_not_at_all(
-    store: InfinispanStore,
-) -> None:
-    await failing.check_given_up(store, step_seconds=0.0005)
 
 
 async def test_a_frozen_server_is_given_up_in_time_and_served_from_again(
     infinispan: InfinispanServer, store: InfinispanStore
 ) -> None:
     await fill(store)
-    assert infinispan.pid is not None
-    os.kill(infinispan.pid, signal.SIGSTOP)
-    try:
-        wait_until_stopped(infinispan.pid)
+    with failing.frozen(infinispan):
         began = time.monotonic()
         with pytest.raises(OutcomeUnknown):
             await store.insert(NEW)
         with pytest.raises(StoreUnavailable):
             await store.load(["0"])
         seconds = time.monotonic() - began
-    finally:
-        os.kill(infinispan.pid, signal.SIGCONT)
 
     assert seconds < 10
     await until_it_answers(store)
@@ -174,18 +113,6 @@ async def test_a_frozen_server_is_given_up_in_time_and_served_from_again(
     async with asyncio.timeout(30):
         while await stored(store, "new") != NEW:
             pass
-
-
-def wait_until_stopped(pid: int) -> None:
-    """The signal is answered thread by thread."""
-    deadline = time.monotonic() + 30
-    while {state_of(stat) for stat in Path(f"/proc/{pid}/task").glob("*/stat")} != {"T"}:
-        assert time.monotonic() < deadline, "it is not frozen"
-
-
-def state_of(stat: Path) -> str:
-    # The name, in parentheses, may hold anything.
-    return stat.read_text().rpartition(")")[2].split()[0]
 
 
 async def test_of_many_who_write_at_once_nobody_loses_anything(
@@ -213,18 +140,6 @@ async def test_of_many_who_write_at_once_nobody_loses_anything(
     assert (session.contexts["/"]["n"], session.version) == (100, 101)
     for other in others:
         await other.close()
-
-
-async def test_of_two_writers_of_one_version_one_is_told_of_the_other(
-    store: InfinispanStore, linked: InfinispanStore
-) -> None:
-    await failing.check_two_writers(store, linked)
-
-
-async def test_a_writer_against_a_logout_leaves_the_session_ended(
-    store: InfinispanStore, linked: InfinispanStore
-) -> None:
-    await failing.check_race_with_logout(store, linked)
 
 
 async def test_a_value_that_is_no_session_is_nobodys(

@@ -10,10 +10,7 @@ from moorline_sidecar.stores.base import Outcome, SessionStore, Write
 from e2e.app.databases import DATABASE, Database, RedisSentinel, RedisServer
 from tests.contract.backends import key_value_store
 from tests.contract.sessions import inserted, stored, with_attributes, written
-from tests.sidecar.stores.crashes import (
-    begun,
-    check_survival,
-)
+from tests.sidecar.stores.crashes import begun, check_survival
 from tests.sidecar.stores.redis_keys import expected_indexes, indexes, raw
 from tests.stores_fixtures import running_database
 
