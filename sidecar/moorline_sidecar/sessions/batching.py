@@ -14,6 +14,12 @@ BATCH_MAX: Final = 64
 IN_FLIGHT_MAX: Final = 4
 """Calls under way at once: enough to hide a round trip, few enough to let batches grow."""
 
+ENOUGH: Final = 16
+"""Items for which a call is made that is not a ready one."""
+
+PATIENCE_SECONDS: Final = 0.01
+"""After it such a call is made for fewer, too: the ready ones may be on dead connections."""
+
 WAITING_MAX: Final = 8_192
 """Items that wait to be sent: one for each client that may be connected, and as many besides."""
 
@@ -30,25 +36,29 @@ class Batcher(Generic[Item, Result]):
     An item that has not been sent yet is shared by all who submit its key. One that was sent is
     not, as its answer may be older than the question: the next call for that key starts when it is
     back, so that one is in flight per key. `work` returns a result for each item, in order.
+    So many calls are ready for whatever waits; up to `in_flight_max`, others are for many items.
     What is one item too many, or has waited for too long, fails with what `overloaded` makes.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 each is a fact of its own
         self,
         work: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]],
         spawn: Callable[[Awaitable[None]], object],
         *,
+        ready: int = IN_FLIGHT_MAX,
         in_flight_max: int = IN_FLIGHT_MAX,
         waiting_max: int = WAITING_MAX,
         overloaded: Callable[[], Exception] = Overloaded,
     ) -> None:
         self._work = work
         self._spawn = spawn
+        self._ready = ready
         self._in_flight_max = in_flight_max
         self._waiting_max = waiting_max
         self._overloaded = overloaded
         self._calls = 0
         self._is_scheduled = False
+        self._patience: asyncio.TimerHandle | None = None
         self._waiting: dict[str, _Waiting[Item, Result]] = {}
         self._in_flight: set[str] = set()
 
@@ -77,9 +87,19 @@ class Batcher(Generic[Item, Result]):
         return waiting.join()
 
     def _schedule(self) -> None:
-        if not self._is_scheduled and self._waiting and self._calls < self._in_flight_max:
+        if self._is_scheduled or not self._waiting or self._calls >= self._in_flight_max:
+            return
+        if self._calls < self._ready or len(self._waiting) >= ENOUGH:
             self._is_scheduled = True
             asyncio.get_running_loop().call_soon(self._send)
+        elif self._patience is None:
+            loop = asyncio.get_running_loop()
+            self._patience = loop.call_later(PATIENCE_SECONDS, self._send_few)
+
+    def _send_few(self) -> None:
+        self._patience = None
+        if not self._is_scheduled:
+            self._send()
 
     def _send(self) -> None:
         self._is_scheduled = False

@@ -30,6 +30,9 @@ STEP_SESSIONS: Final = 500
 STEP_BYTES: Final = STEP_SESSIONS << 11
 """As many sessions of the usual 2 KiB."""
 
+WRITE_CALLS_READY: Final = 2
+"""A call that writes costs both sides much more than one more write in it."""
+
 
 class Core:
     """The state of a worker; `spawn` owns its background tasks."""
@@ -56,7 +59,10 @@ class Core:
             self._confirm_batch, self.spawn, overloaded=self._overloaded
         )
         self._writes: Batcher[Write, Outcome] = Batcher(
-            self._write_batch, self.spawn, overloaded=self._overloaded
+            self._write_batch,
+            self.spawn,
+            ready=WRITE_CALLS_READY,
+            overloaded=self._overloaded,
         )
         self.unsaved: dict[str, Entry] = {}
         """Entries with changes that the store does not hold yet, the oldest first."""

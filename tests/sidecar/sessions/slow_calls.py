@@ -56,10 +56,10 @@ class SlowCalls:
 class Bench:
     """A batcher over slow calls."""
 
-    def __init__(self, in_flight_max: int = IN_FLIGHT_MAX) -> None:
+    def __init__(self, in_flight_max: int = IN_FLIGHT_MAX, ready: int = IN_FLIGHT_MAX) -> None:
         self.calls = SlowCalls()
         self.batcher: Batcher[str, str] = Batcher(
-            self.calls.work, self.calls.spawn, in_flight_max=in_flight_max
+            self.calls.work, self.calls.spawn, ready=ready, in_flight_max=in_flight_max
         )
 
     def submit(self, *keys: str) -> list[asyncio.Task[str]]:

@@ -3,9 +3,10 @@ import gc
 from typing import Any
 
 import pytest
-from moorline_sidecar.sessions.batching import BATCH_MAX
+from moorline_sidecar.sessions.batching import BATCH_MAX, ENOUGH, PATIENCE_SECONDS
 
 from tests.sidecar.sessions.slow_calls import Bench, let_run
+from tests.sidecar.sessions.workers import VIRTUAL_TIME
 
 
 async def test_what_is_submitted_together_is_one_call() -> None:
@@ -95,6 +96,60 @@ async def test_so_many_calls_are_under_way_at_most() -> None:
     assert bench.calls.asked == [["a"], ["b"], ["c", "d", "e"]]
     bench.calls.made[0].succeed()
     bench.calls.made[2].succeed()
+    await asyncio.gather(*tasks)
+
+
+READY = 2
+
+
+async def with_ready_calls_under_way() -> tuple[Bench, list[asyncio.Task[str]]]:
+    bench = Bench(ready=READY)
+    tasks: list[asyncio.Task[str]] = []
+    for n in range(READY):
+        tasks += await bench.submitted(f"early{n}")
+    assert len(bench.calls.made) == READY
+    return bench, tasks
+
+
+async def test_a_further_call_is_made_for_enough_items() -> None:
+    bench, tasks = await with_ready_calls_under_way()
+    keys = [f"k{n}" for n in range(ENOUGH)]
+    tasks += await bench.submitted(*keys[:-1])
+    assert len(bench.calls.made) == READY
+
+    tasks += await bench.submitted(keys[-1])
+
+    assert bench.calls.asked[READY:] == [keys]
+    for call in bench.calls.made:
+        call.succeed()
+    await asyncio.gather(*tasks)
+
+
+@VIRTUAL_TIME
+async def test_few_items_wait_a_moment_for_a_call_that_hangs() -> None:
+    bench, tasks = await with_ready_calls_under_way()
+    tasks += await bench.submitted("a")
+    await asyncio.sleep(0.9 * PATIENCE_SECONDS)
+    tasks += await bench.submitted("b")
+    assert len(bench.calls.made) == READY
+
+    await asyncio.sleep(0.2 * PATIENCE_SECONDS)
+
+    assert bench.calls.asked[READY:] == [["a", "b"]]
+    for call in bench.calls.made:
+        call.succeed()
+    await asyncio.gather(*tasks)
+
+
+async def test_a_call_that_returns_makes_room_for_few_items() -> None:
+    bench, tasks = await with_ready_calls_under_way()
+    tasks += await bench.submitted("a")
+    bench.calls.made[0].succeed()
+    await let_run()
+
+    assert bench.calls.asked[READY:] == [["a"]]
+    for call in bench.calls.made[1:]:
+        call.succeed()
     await asyncio.gather(*tasks)
 
 
