@@ -27,6 +27,7 @@ from e2e.app.databases import (
 from e2e.app.datastore import DatastoreServer
 from e2e.app.hazelcast import HazelcastMember, running_members
 from e2e.app.infinispan import InfinispanServer, running_cluster
+from e2e.app.pgbouncer import TRANSACTION, PgBouncer
 
 _collections = itertools.count()
 
@@ -119,6 +120,13 @@ def postgresql() -> Iterator[Database]:
     """The server that all tests share, each with a table of its own."""
     # A crash of the machine is none of the tests.
     with running_database(PostgreSQLServer, "fsync=off", "max_connections=200") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def pgbouncer(postgresql: Database) -> Iterator[Database]:
+    """The same server behind a pooler, which gives whoever begins a transaction another process."""
+    with running_database(PgBouncer, str(postgresql.port), *TRANSACTION) as server:
         yield server
 
 

@@ -210,6 +210,8 @@ BACKENDS: Final[dict[str, Opener]] = {
     "postgresql-l2": behind_l2(sql(PostgreSQL(), "postgresql")),
     "redis-l2": behind_l2(redis),
 }
+COMPARED: Final = BACKENDS | {"postgresql-pgbouncer": sql(PostgreSQL(), "pgbouncer")}
+"""Those that are held against the reference: what is only on the way to a store needs no more."""
 STREAMING: Final = (
     *("memory", "mongodb", "mongodb-before-8", "redis", "postgresql"),
     *("memory-l2", "postgresql-l2", "redis-l2"),

@@ -21,7 +21,7 @@ from moorline_sidecar.stores.base import Purge, PurgeKind, SessionStore, Touch, 
 from moorline_sidecar.stores.memory import MemoryStore
 from msgspec.structs import replace
 
-from tests.contract.backends import BACKENDS
+from tests.contract.backends import COMPARED
 from tests.contract.sessions import T0, a_session, access_of, an_end, changed, write_id
 
 Answer = TypeVar("Answer")
@@ -37,7 +37,7 @@ def _key(keyed: Keyed) -> str:
 
 
 KEYS: Final = ["a", "b", "c", "d"]
-OTHERS: Final = [name for name in BACKENDS if name != "memory"]
+OTHERS: Final = [name for name in COMPARED if name != "memory"]
 
 keys = st.sampled_from(KEYS)
 times = st.integers(0, 20).map(lambda n: T0 + n)
@@ -240,7 +240,7 @@ def test_a_store_does_what_the_reference_does(backend: str, request: pytest.Fixt
         pass
 
     with asyncio.Runner() as Compared.runner:
-        opened = BACKENDS[backend](request)
+        opened = COMPARED[backend](request)
         connect = Compared.runner.run(opened.__aenter__())
         try:
             Compared.real = Compared.runner.run(connect())

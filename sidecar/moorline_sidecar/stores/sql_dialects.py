@@ -93,6 +93,11 @@ class Dialect(Protocol):
         None where it says nothing.
         """
 
+    def beginning(self, driver_connection: Any, *, writes: bool) -> str | None:  # noqa: ANN401 each driver has its own
+        """What begins the transaction of a call; None for a read that needs none."""
+        del driver_connection
+        return self.begin if writes else None
+
     async def send(self, driver_connection: Any, statement: str) -> None:  # noqa: ANN401 each driver has its own
         """Carry out a statement without parameters, in one message."""
 

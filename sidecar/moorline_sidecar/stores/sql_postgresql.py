@@ -9,19 +9,11 @@ from asyncpg.exceptions import TargetServerAttributeNotMatched
 from sqlalchemy import Insert, Table, TextClause, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from moorline_sidecar.errors import ConfigurationError
-from moorline_sidecar.stores.sql_dialects import (
-    CONNECT_SECONDS,
-    SLOW_SECONDS,
-    STATEMENT_SECONDS,
-    Dialect,
-    Fault,
-    pool_of,
-)
-from moorline_sidecar.stores.sql_postgresql_tls import Tls, check_tls_files
-from moorline_sidecar.stores.uri_source import UriMissing
+from moorline_sidecar.stores.sql_dialects import Dialect, Fault
+from moorline_sidecar.stores.sql_postgresql_connecting import UNUSABLE, Connector
 
 SCHEMES: Final = ("postgresql://", "postgres://")
 OLDEST: Final = 120_000
@@ -42,10 +34,36 @@ _DECLINED_CLASSES: Final = ("0A", "25", "28", "3D", "3F", "42", "53")
 """Not supported, a read-only or failed transaction, no such user, database or schema, no rights or
 no such table, out of resources."""
 
-_AUTHENTICATION: Final = frozenset({"28000", "28P01"})
-_NO_RIGHTS: Final = "42501"
-_NO_DATABASE: Final = "3D000"
-_READ_ONLY: Final = "25006"
+_REFUSED_USER: Final = (
+    "AuthenticationFailed",
+    "the server refuses the user name or the password of the connection URI",
+)
+_READ_ONLY: Final = "NotPrimary", "the server is read-only: a standby, or a failover is under way"
+_REASONS: Final = {
+    "28000": _REFUSED_USER,
+    "28P01": _REFUSED_USER,
+    "42501": (
+        "AuthenticationFailed",
+        "the user may not do what is needed; let it own its schema, or grant it",
+    ),
+    "3D000": ("Unreachable", "the database of the connection URI does not exist"),
+    "25006": _READ_ONLY,
+}
+"""By SQLSTATE."""
+
+_SAID: Final = {
+    # Of a transaction that reads through a pooler.
+    "during recovery": _READ_ONLY,
+    "statement pooling mode": (
+        "UnsupportedVersion",
+        "the pooler takes no transactions: set its pool_mode to transaction, or to session",
+    ),
+    "unsupported startup parameter": (
+        "UnsupportedVersion",
+        "the pooler does not take a setting of the connection URI: see ignore_startup_parameters",
+    ),
+}
+"""By a part of the text, where the SQLSTATE tells too little; the last two are PgBouncer's."""
 
 
 class PostgreSQL(Dialect):
@@ -70,16 +88,8 @@ class PostgreSQL(Dialect):
 
     def engine(self, uri: str, *, is_slow: bool = False) -> AsyncEngine:
         if not uri.startswith(SCHEMES):
-            raise ConfigurationError([_unusable()])
-        seconds = SLOW_SECONDS if is_slow else STATEMENT_SECONDS
-        tls = Tls(uri)
-
-        async def connect() -> asyncpg.Connection[asyncpg.Record]:
-            return await _connect(uri, seconds, tls)
-
-        return create_async_engine(
-            "postgresql+asyncpg://", async_creator=connect, **pool_of(is_slow=is_slow)
-        )
+            raise ConfigurationError([UNUSABLE])
+        return Connector(uri, is_slow=is_slow).engine
 
     def upsert(self, table: Table) -> Insert:
         statement = insert(table)
@@ -100,20 +110,16 @@ class PostgreSQL(Dialect):
         return Fault.DECLINED if code.startswith(_DECLINED_CLASSES) else Fault.BROKEN
 
     def reason(self, error: BaseException) -> tuple[str, str] | None:
-        code = _code(error)
-        if code in _AUTHENTICATION:
-            sentence = "the server refuses the user name or the password of the connection URI"
-            return "AuthenticationFailed", sentence
-        if code == _NO_RIGHTS:
-            sentence = "the user may not do what is needed; let it own its schema, or grant it"
-            return "AuthenticationFailed", sentence
-        if code == _NO_DATABASE:
-            return "Unreachable", "the database of the connection URI does not exist"
-        if code == _READ_ONLY or isinstance(error, TargetServerAttributeNotMatched):
-            return "NotPrimary", "the server is read-only: a standby, or a failover is under way"
+        if isinstance(error, TargetServerAttributeNotMatched):
+            return _READ_ONLY
         if isinstance(error, ConnectionError) and "SSL" in str(error):
             return "TLSFailed", "the server speaks no TLS"
-        return None
+        found = _REASONS.get(_code(error))
+        return found or next((told for said, told in _SAID.items() if said in str(error)), None)
+
+    def beginning(self, driver_connection: Any, *, writes: bool) -> str | None:  # noqa: ANN401 asyncpg's
+        begin: str | None = driver_connection.begin if writes else driver_connection.begin_read
+        return begin
 
     async def send(self, driver_connection: Any, statement: str) -> None:  # noqa: ANN401 asyncpg's
         await driver_connection.execute(statement)
@@ -126,51 +132,7 @@ class PostgreSQL(Dialect):
         return None if int(number) >= OLDEST else "it takes PostgreSQL 12 or newer"
 
 
-async def _connect(uri: str, seconds: float, tls: Tls) -> asyncpg.Connection[asyncpg.Record]:
-    try:
-        connection = await asyncpg.connect(
-            uri,
-            timeout=CONNECT_SECONDS,
-            command_timeout=seconds,
-            # Of several hosts, the one that takes writes: what is read must be the newest.
-            target_session_attrs="read-write",
-            server_settings=_settings(seconds),
-            **tls.arguments(),
-        )
-    except OSError:
-        # An SSLError is one, and some of them are ValueErrors, too.
-        check_tls_files(uri)
-        raise
-    except ValueError:
-        # Their texts quote what they could not parse, which may be the password.
-        raise UriMissing("SecretKeyMissing", _unusable()) from None
-    # Where the server's default would lose what it acknowledged, it does not hold for us.
-    await connection.execute(
-        "SELECT set_config('synchronous_commit', 'on', false) "
-        "WHERE current_setting('synchronous_commit') = 'off'"
-    )
-    return connection
-
-
-def _settings(seconds: float) -> dict[str, str]:
-    """What the server ends by itself, should nobody be there any more to do so."""
-    milliseconds = str(int(1000 * seconds))
-    return {
-        "application_name": "moorline-sidecar",
-        "idle_in_transaction_session_timeout": milliseconds,
-        "statement_timeout": milliseconds,
-    }
-
-
 def _code(error: BaseException) -> str:
     """The SQLSTATE; empty where there is none."""
     found = error.orig if isinstance(error, DBAPIError) else error
     return str(getattr(found, "sqlstate", None) or "")
-
-
-def _unusable() -> str:
-    return (
-        "the connection URI cannot be used; expected is "
-        "postgresql://user:password@host:port/database?options, with reserved characters of user "
-        "and password percent-encoded"
-    )

@@ -111,6 +111,7 @@ class _Attempt(Generic[Result]):
         self._operation = operation
         self._writes = writes
         self._connection: AsyncConnection | None = None
+        self._has_begun = False
         self._is_given_up = False
 
     def may_be_repeated(self, error: Exception) -> bool:
@@ -146,13 +147,15 @@ class _Attempt(Generic[Result]):
 
     async def _carry_out(self, connection: AsyncConnection) -> Result:
         self._check()
-        if not self._writes:
-            return await self._operation(connection)
         driver_connection = _driver_connection(connection)
-        await self._dialect.send(driver_connection, self._dialect.begin)
+        begin = self._dialect.beginning(driver_connection, writes=self._writes)
+        if begin is None:
+            return await self._operation(connection)
+        self._has_begun = True
+        await self._dialect.send(driver_connection, begin)
         result = await self._operation(connection)
         self._check()
-        self.was_committing = True
+        self.was_committing = self._writes
         await self._dialect.send(driver_connection, "COMMIT")
         return result
 
@@ -168,7 +171,7 @@ class _Attempt(Generic[Result]):
         """Whether the server is where it was before, and the connection good for another call."""
         if fault_of(self._dialect, error) is Fault.BROKEN or self._is_given_up:
             return False
-        if self._writes:
+        if self._has_begun:
             try:
                 await self._dialect.send(_driver_connection(connection), "ROLLBACK")
             except errors_of(self._dialect):
