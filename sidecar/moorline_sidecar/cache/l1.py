@@ -1,9 +1,10 @@
 """The L1: a bounded map of sessions, evicting by recency and frequency.
 
 The policy is S3-FIFO (Yang et al., "FIFO queues are all you need for cache eviction", SOSP 2023):
-a small queue that one-hit wonders leave quickly, a main queue whose members get another round for
-every hit, and a ghost queue of keys that come back into main. A hit costs one increment, no
-reordering; each eviction is O(1) amortized. Bounded by count and by bytes at once.
+a small queue that one-hit wonders leave quickly, a main queue whose members get another round if
+they were hit in the last one, and a ghost queue of keys that come back into main. A hit costs one
+increment at most, no reordering; each eviction is O(1) amortized. Bounded by count and by bytes at
+once.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ SMALL_SHARE: Final = 0.1
 PASSED_OVER_MAX: Final = 64
 """Unsaved entries that one eviction looks at: they are few, or the next save makes room."""
 
-FREQUENCY_MAX: Final = 3
-"""Two bits, as in the paper: more rounds than that only keep the dead in."""
+FREQUENCY_MAX: Final = 2
+"""Hits that let an entry stay: two in small, one in main. The paper has main count to three, for as
+many more rounds; but a visit ends, and they would only keep the dead in."""
 
 
 class L1:
@@ -173,10 +175,9 @@ class L1:
         )
 
     def _promote(self, entry: Entry) -> None:
-        """Another round in main; what comes from small starts there without credit."""
-        frequency = 0 if not entry.is_in_main else entry.frequency - 1
+        """Another round in main, which begins without credit."""
         self._leave_queue(entry)
-        entry.frequency = frequency
+        entry.frequency = 0
         entry.is_in_main = True
         self._main.append(entry)
 

@@ -7,6 +7,7 @@ import pytest
 from moorline_sidecar.cache.l1 import L1
 
 from bench.policies import lru_hits
+from bench.traces import shop
 from tests.sidecar.cache.entries import an_entry
 
 KEYS = 1_000
@@ -50,6 +51,14 @@ def test_a_scan_does_not_wash_out_what_is_used() -> None:
     trace = with_scan(zipf(1.0))
 
     assert hits_of_l1(trace, 100) > 1.05 * lru_hits(trace, 100)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_visits_that_end_are_not_kept_for_what_they_were(seed: int) -> None:
+    # About half as many visitors again as there is room for.
+    trace = [f"v{n}" for n in shop(random.Random(seed), 100_000, 1_500)]
+
+    assert hits_of_l1(trace, 1_000) >= lru_hits(trace, 1_000)
 
 
 def test_what_fits_is_all_hits_but_the_first() -> None:
