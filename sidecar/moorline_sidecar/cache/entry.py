@@ -141,8 +141,9 @@ class Entry(Struct, eq=False, gc=False):
 
     def outdate(self, floor: int, heard_at: int) -> None:
         """The store has held at least version `floor` when this was heard."""
-        if floor > max(self.floor, self.stored.version):
+        if floor >= self.floor and floor > self.stored.version:
             self.floor = floor
+            # Also where it is told again: what was asked in between proves nothing.
             self.floor_at = max(self.floor_at, heard_at)
             self.unname()
 

@@ -152,3 +152,24 @@ def test_what_a_tombstone_keeps_for_its_grace_weighs() -> None:
 
     assert held(a_tombstone(heavy)).size - held(a_tombstone(light)).size == 1_000
     assert held(a_tombstone()).size < held(a_tombstone(light)).size
+
+
+def test_what_was_asked_before_a_version_was_told_again_proves_nothing() -> None:
+    entry = held(a_session())
+    entry.outdate(2, heard_at=10)
+    entry.outdate(2, heard_at=20)
+
+    entry.confirm(asked_at=15)
+    assert entry.is_outdated
+
+    entry.confirm(asked_at=21)
+    assert not entry.is_outdated
+
+
+def test_a_lower_version_that_is_told_later_changes_nothing() -> None:
+    entry = held(a_session())
+    entry.outdate(3, heard_at=10)
+    entry.outdate(2, heard_at=20)
+
+    entry.confirm(asked_at=15)
+    assert not entry.is_outdated
