@@ -213,7 +213,7 @@ BACKENDS: Final[dict[str, Opener]] = {
 COMPARED: Final = BACKENDS | {"postgresql-pgbouncer": sql(PostgreSQL(), "pgbouncer")}
 """Those that are held against the reference: what is only on the way to a store needs no more."""
 STREAMING: Final = (
-    *("memory", "mongodb", "mongodb-before-8", "redis", "postgresql"),
+    *("memory", "mongodb", "mongodb-before-8", "redis", "postgresql", "hazelcast"),
     *("memory-l2", "postgresql-l2", "redis-l2"),
 )
 """Those that tell of changes; of the others the suite wants that they say so."""

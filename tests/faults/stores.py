@@ -75,6 +75,7 @@ STORES: Final[dict[str, Kind]] = {
             backend={"type": "Hazelcast", "hazelcast": {"clusterName": CLUSTER}},
             # The numbers of Map.replaceIfSame and Map.putIfAbsent in the client's protocol.
             writes=((0x010500).to_bytes(4, "little"), (0x010E00).to_bytes(4, "little")),
+            has_streams=True,
             # Sessions are in memory: all of them go with the only member.
             spared=ON_STORE - {Fault.STORE_FROZEN},
         ),

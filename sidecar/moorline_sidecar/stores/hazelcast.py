@@ -7,6 +7,7 @@ compare-and-set on the entry; what has to be found is found by the map's indexes
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Final
 
@@ -27,6 +28,7 @@ from moorline_sidecar.stores.base import (
     Outcome,
     Purge,
     SessionStore,
+    Stream,
     Summary,
     Touch,
     Write,
@@ -34,6 +36,7 @@ from moorline_sidecar.stores.base import (
 from moorline_sidecar.stores.connection import Source, UriConnection
 from moorline_sidecar.stores.decisions import Counting, Decide
 from moorline_sidecar.stores.diagnosis import READY, Diagnosis
+from moorline_sidecar.stores.hazelcast_announcing import ring_name
 from moorline_sidecar.stores.hazelcast_client import Link
 from moorline_sidecar.stores.hazelcast_diagnosis import diagnose
 from moorline_sidecar.stores.hazelcast_registry import HazelcastRegistry
@@ -46,6 +49,7 @@ from moorline_sidecar.stores.hazelcast_rows import (
     summary_of,
 )
 from moorline_sidecar.stores.hazelcast_running import Attempt, Runner
+from moorline_sidecar.stores.hazelcast_stream import Changes
 from moorline_sidecar.stores.json_records import record_of, text_of
 
 PREPARE_SECONDS: Final = 300.0
@@ -78,6 +82,7 @@ class HazelcastStore(SessionStore):
     def __init__(self, connection: UriConnection[Link], map_name: str) -> None:
         self._map_name = map_name
         self._runner = Runner(connection, map_name)
+        self._changes = Changes(self._runner, ring_name(map_name))
         self._found: dict[Purge, list[str]] = {}
 
     async def load(self, keys: Sequence[str]) -> dict[str, Record]:
@@ -163,6 +168,9 @@ class HazelcastStore(SessionStore):
             lambda attempt: finding.count_purgeable(attempt, purge), seconds=PURGE_SECONDS
         )
         return min(count, limit) if limit else count
+
+    def watch(self, after: object = None) -> AbstractAsyncContextManager[Stream]:
+        return self._changes.watch(after)
 
     def registry(self) -> HazelcastRegistry:
         return HazelcastRegistry(self._runner, self._map_name)

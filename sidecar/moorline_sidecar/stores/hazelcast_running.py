@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeAlias, TypeVar
+from uuid import UUID
 
 from hazelcast.asyncio import HazelcastClient
 from hazelcast.core import HazelcastJsonValue
@@ -17,6 +18,7 @@ from moorline_sidecar.errors import MoorlineError, OutcomeUnknown, StoreRefused,
 from moorline_sidecar.stores.base import CALL_SECONDS
 from moorline_sidecar.stores.connection import UriConnection
 from moorline_sidecar.stores.given_up import Tasks
+from moorline_sidecar.stores.hazelcast_announcing import Announcer
 from moorline_sidecar.stores.hazelcast_client import Link
 from moorline_sidecar.stores.hazelcast_errors import CLIENT_ERRORS, FULL, NOT_BEGUN, readable
 
@@ -28,9 +30,10 @@ Map: TypeAlias = Any
 class Attempt:
     """One try of a call; `map` is that of the sessions."""
 
-    def __init__(self, client: HazelcastClient, sessions: Map) -> None:
+    def __init__(self, client: HazelcastClient, sessions: Map, announcer: Announcer) -> None:
         self.client = client
         self.map = sessions
+        self.announcer = announcer
         self._changes = 0
         self._is_given_up = False
 
@@ -46,13 +49,17 @@ class Attempt:
     async def change(self, send: Callable[[], Awaitable[Result]]) -> Result:
         """What the cluster answers to something that changes it."""
         if self._is_given_up:
-            raise _GivenUp
+            raise GivenUp
         self._changes += 1
         try:
             return await send()
         except NOT_BEGUN:
             self._changes -= 1
             raise
+
+    def members(self) -> frozenset[UUID | None]:
+        """Those that the client knows to be in the cluster; one that starts again is another."""
+        return frozenset(each.uuid for each in self.client.cluster_service.get_members())
 
     async def replace(self, key: str, before: str, after: str) -> bool:
         """Whether the key had exactly this value, and now has the other."""
@@ -81,8 +88,8 @@ class Attempt:
 Operation: TypeAlias = Callable[[Attempt], Coroutine[Any, Any, Result]]
 
 
-class _GivenUp(Exception):
-    """Nobody waits any more."""
+class GivenUp(Exception):
+    """Nobody waits any more, so that it was not sent."""
 
 
 class Runner:
@@ -92,6 +99,7 @@ class Runner:
         self._connection = connection
         self._name = name
         self._tasks = Tasks()
+        self._announcer = Announcer(name)
         self._greeting: Operation[object] | None = None
         self._greeted: HazelcastClient | None = None
 
@@ -121,7 +129,9 @@ class Runner:
 
     async def close(self) -> None:
         """Ends what was given up, and then the connections."""
-        await self._tasks.wait(CALL_SECONDS)
+        deadline = asyncio.get_running_loop().time() + CALL_SECONDS
+        await self._tasks.wait(_left(deadline))
+        await self._announcer.close(_left(deadline))
         await self._connection.close()
 
     async def _try(
@@ -130,7 +140,7 @@ class Runner:
         attempts: list[Attempt] = []
 
         async def carry_out() -> Result:
-            attempt = Attempt(client, await client.get_map(self._name))
+            attempt = Attempt(client, await client.get_map(self._name), self._announcer)
             if self._greeting is not None and self._greeted is not client:
                 self._greeted = client
                 _ = self._tasks.begin(self._greeting(attempt))

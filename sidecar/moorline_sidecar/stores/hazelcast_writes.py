@@ -2,20 +2,26 @@
 
 A session is read, what the write makes of it is decided here, and it takes the place of what was
 read if that is still there; else it is read anew. Whatever changes a session changes its text, and
-no text of a session ever comes back, so that comparing texts compares versions.
+no text of a session ever comes back, so that comparing texts compares versions. What gives a
+session another version, or ends or deletes it, is announced before it is sent.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 from moorline_sidecar.stores import decisions, transitions
 from moorline_sidecar.stores.base import Change, Outcome, Write
 from moorline_sidecar.stores.decisions import TRIES, Contended, Decide, Deleted
-from moorline_sidecar.stores.hazelcast_errors import FULL
-from moorline_sidecar.stores.hazelcast_running import Attempt
+from moorline_sidecar.stores.hazelcast_announcements import Step, step_of
+from moorline_sidecar.stores.hazelcast_errors import FULL, NOT_BEGUN
+from moorline_sidecar.stores.hazelcast_running import Attempt, GivenUp
 from moorline_sidecar.stores.json_records import record_of, text_of
+
+_NEVER: Final = (*NOT_BEGUN, GivenUp)
+"""It was surely not applied, and will not be."""
 
 
 async def write(attempt: Attempt, writes: Sequence[Write]) -> list[Outcome]:
@@ -33,7 +39,8 @@ async def _write_unread(attempt: Attempt, writes: Sequence[Write]) -> dict[str, 
     for change in changes:
         _, after = transitions.written(change.before, change)
         if after is not None:
-            steps[change.key] = text_of(change.before), text_of(after)
+            text = text_of(change.before)
+            steps[change.key] = step_of(text, change.before, after, text_of(after))
     results = await _swap(attempt, steps)
     return {
         key: Outcome.REFUSED if result is None else Outcome.APPLIED
@@ -56,12 +63,14 @@ async def replace_all(attempt: Attempt, keys: Iterable[str], decide: Decide) -> 
         if not pending:
             return refused
         texts = await attempt.texts(pending)
-        steps: dict[str, tuple[str, str | None]] = {}
+        steps: dict[str, Step] = {}
         for key in pending:
             text = texts.get(key)
-            after = decide(key, None if text is None else record_of(key, text))
-            if text is not None and after is not None:
-                steps[key] = text, None if isinstance(after, Deleted) else text_of(after)
+            stored = None if text is None else record_of(key, text)
+            after = decide(key, stored)
+            if text is not None and stored is not None and after is not None:
+                to_be = None if isinstance(after, Deleted) else text_of(after)
+                steps[key] = step_of(text, stored, after, to_be)
         results = await _swap(attempt, steps)
         refused |= {key for key, result in results.items() if result is None}
         pending = [key for key, result in results.items() if result is False]
@@ -70,29 +79,36 @@ async def replace_all(attempt: Attempt, keys: Iterable[str], decide: Decide) -> 
     return refused
 
 
-async def _swap(
-    attempt: Attempt, steps: Mapping[str, tuple[str, str | None]]
-) -> dict[str, bool | None]:
+async def _swap(attempt: Attempt, steps: Mapping[str, Step]) -> dict[str, bool | None]:
     """Whether each key still had the first text, and has the second now; None: there is no room.
 
     What goes wrong with one is raised after all are through.
     """
+    begun = await attempt.announcer.begin(attempt.client, steps)
 
-    async def swap(key: str, before: str, after: str | None) -> bool | None:
+    async def swap(key: str, step: Step) -> bool | None:
         try:
-            if after is None:
-                return await attempt.remove(key, before)
-            return await attempt.replace(key, before, after)
+            if step.after is None:
+                return await attempt.remove(key, step.before)
+            return await attempt.replace(key, step.before, step.after)
         except FULL:
             return None
 
     results = await asyncio.gather(
-        *(swap(key, before, after) for key, (before, after) in steps.items()),
-        return_exceptions=True,
+        *(swap(key, step) for key, step in steps.items()), return_exceptions=True
     )
+    over = []
     found: dict[str, bool | None] = {}
-    for key, result in zip(steps, results, strict=True):
-        if isinstance(result, BaseException):
-            raise result
-        found[key] = result
+    failure: BaseException | None = None
+    for (key, step), result in zip(steps.items(), results, strict=True):
+        if not isinstance(result, BaseException):
+            found[key] = result
+        elif failure is None:
+            failure = result
+        # Of any other failure nobody knows whether it was applied, or will be.
+        if key in begun and (result in {True, False, None} or isinstance(result, _NEVER)):
+            over.append(step.over(begun[key], is_applied=result is True))
+    attempt.announcer.end(attempt.client, over)
+    if failure is not None:
+        raise failure
     return found
