@@ -93,6 +93,8 @@ class Announcer:
 
     async def close(self, seconds: float) -> None:
         """Let what is on its way arrive, for so long at most."""
+        if self._newest is not None:
+            self._newest.hurry()
         await self._tasks.wait(seconds)
 
     def _line(self, client: HazelcastClient) -> _Line:
@@ -108,95 +110,111 @@ class _Waiter(Struct, frozen=True, eq=False):
     told: asyncio.Future[None]
     until: float
 
+    def tell(self, failure: Exception | None = None) -> None:
+        if self.told.done():
+            return
+        if failure is None:
+            self.told.set_result(None)
+        else:
+            self.told.set_exception(failure)
+
 
 class _Line:
     """What waits to be put into the ring by one client.
 
     What is not answered soon, or goes wrong, is sent again together with what has come up since: an
     item that comes twice does no harm, and one whose answer was lost would hold up all that come
-    after it.
+    after it. Two or four items on their way at once were tried: nobody was faster.
     """
 
     def __init__(
         self, client: HazelcastClient, ring_name: str, tasks: Tasks, over: deque[Over]
     ) -> None:
         self.client = client
+        self._loop = asyncio.get_running_loop()
         self._ring_name = ring_name
         self._tasks = tasks
-        self._is_sending = False
         self._waiters: list[_Waiter] = []
         self._over = over
-        self._hurry = asyncio.Event()
+        self._on_its_way: object | None = None
+        self._alarm: asyncio.TimerHandle | None = None
 
     async def begin(self, begun: list[Begun]) -> None:
-        loop = asyncio.get_running_loop()
-        waiter = _Waiter(begun, loop.create_future(), loop.time() + CALL_SECONDS)
+        waiter = _Waiter(begun, self._loop.create_future(), self._loop.time() + CALL_SECONDS)
         self._waiters.append(waiter)
-        self._hurry.set()
-        self._go_on()
+        self.hurry()
         await waiter.told
 
     def end(self, over: Sequence[Over]) -> None:
         self._over += over
-        self._go_on()
+        if self._on_its_way is None and self._alarm is None:
+            self._go_on_in(OVER_SECONDS)
+
+    def hurry(self) -> None:
+        """Send what waits for company."""
+        if self._on_its_way is None:
+            self._go_on()
+
+    def _go_on_in(self, seconds: float) -> None:
+        self._alarm = self._loop.call_later(seconds, self._go_on)
 
     def _go_on(self) -> None:
-        if not self._is_sending:
-            self._is_sending = True
-            _ = self._tasks.begin(self._send_all())
+        """Send what there is, whatever is on its way."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        if self._waiters or self._over:
+            self._on_its_way = object()
+            _ = self._tasks.begin(self._send(self._on_its_way))
 
-    async def _send_all(self) -> None:
-        try:
-            while self._waiters or (self._over and self.client.lifecycle_service.is_running()):
-                if not self._waiters:
-                    await self._linger(OVER_SECONDS)
-                await self._send()
-        finally:
-            self._is_sending = False
+    async def _send(self, this: object) -> None:
+        """Put an item into the ring, and then the next, until there is nothing urgent."""
+        ring = await ring_of(self.client, self._ring_name)
+        while self._on_its_way is this and (self._waiters or self._over):
+            waiters, self._waiters = self._waiters, []
+            over = list(self._over)
+            self._over.clear()
+            item = item_of([each for waiter in waiters for each in waiter.begun], over)
+            late = self._loop.call_later(AGAIN_SECONDS, self._overtake, this, waiters, over)
+            failure = None
+            try:
+                await ring.add(item)
+            except CLIENT_ERRORS as error:
+                failure = error
+            late.cancel()
+            if failure is None:
+                for waiter in waiters:
+                    waiter.tell()
+            elif self._on_its_way is this:
+                pause = PAUSE_SECONDS if waiters else PAUSE_SECONDS_MAX
+                self._fail(failure, waiters, over, pause)
+                return
+            if not self._waiters:
+                break
+        if self._on_its_way is this:
+            self._on_its_way = None
+            if self._over:
+                self._go_on_in(OVER_SECONDS)
 
-    async def _linger(self, seconds: float) -> None:
-        """Wait for another who must not go on, for so long at most."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._hurry.wait()
-        except TimeoutError:
-            pass
+    def _overtake(self, which: object, waiters: list[_Waiter], over: list[Over]) -> None:
+        """Send again what is not answered; if its answer comes at last, it counts as well."""
+        if self._on_its_way is which:
+            self._fail(TimeoutError("the ring does not answer"), waiters, over, 0.0)
 
-    async def _send(self) -> None:
-        waiters, self._waiters = self._waiters, []
-        over = list(self._over)
-        self._over.clear()
-        self._hurry.clear()
-        put = self._tasks.begin(
-            self._put(item_of([each for waiter in waiters for each in waiter.begun], over))
-        )
-        done, _ = await asyncio.wait({put}, timeout=AGAIN_SECONDS)
-        failure = put.result() if done else TimeoutError("the ring does not answer")
-        if failure is None:
-            for waiter in waiters:
-                waiter.told.set_result(None)
-        else:
-            await self._fail(failure, waiters, over)
-
-    async def _fail(
-        self, failure: Exception, waiters: Sequence[_Waiter], over: Sequence[Over]
+    def _fail(
+        self, failure: Exception, waiters: list[_Waiter], over: list[Over], pause: float
     ) -> None:
+        """Send it again after a pause, where that is of use."""
+        self._on_its_way = None
+        is_gone = not self.client.lifecycle_service.is_running()
+        now = self._loop.time()
+        again = []
+        for waiter in [*waiters, *self._waiters]:
+            if is_gone or now >= waiter.until or isinstance(failure, NOT_BEGUN):
+                waiter.tell(failure)
+            else:
+                again.append(waiter)
+        self._waiters = again
         self._over.extendleft(reversed(over))
-        is_final = isinstance(failure, NOT_BEGUN) or not self.client.lifecycle_service.is_running()
-        now = asyncio.get_running_loop().time()
-        again = [each for each in waiters if now < each.until and not is_final]
-        for waiter in waiters:
-            if waiter not in again:
-                waiter.told.set_exception(failure)
-        self._waiters[:0] = again
-        if not isinstance(failure, TimeoutError):
-            await self._linger(PAUSE_SECONDS if again else PAUSE_SECONDS_MAX)
-
-    async def _put(self, item: bytearray) -> Exception | None:
-        """What went wrong."""
-        try:
-            ring = await ring_of(self.client, self._ring_name)
-            await ring.add(item)
-        except CLIENT_ERRORS as error:
-            return error
-        return None
+        if not is_gone:
+            self._go_on_in(pause)
