@@ -1,6 +1,6 @@
 """Putting announcements into the ring `<map>.changes`.
 
-One item is on its way at a time, and what comes up meanwhile goes in the next: writers share it.
+One call is on its way at a time, and what comes up meanwhile goes with the next: writers share it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from moorline_sidecar.stores.base import CALL_SECONDS
 from moorline_sidecar.stores.given_up import Tasks
-from moorline_sidecar.stores.hazelcast_announcements import Begun, Over, Step, item_of
+from moorline_sidecar.stores.hazelcast_announcements import Begun, Over, Step, items_of
 from moorline_sidecar.stores.hazelcast_errors import CLIENT_ERRORS, NOT_BEGUN
 
 Ring: TypeAlias = Any
@@ -124,7 +124,7 @@ class _Line:
 
     What is not answered soon, or goes wrong, is sent again together with what has come up since: an
     item that comes twice does no harm, and one whose answer was lost would hold up all that come
-    after it. Two or four items on their way at once were tried: nobody was faster.
+    after it. Two or four calls on their way at once were tried: nobody was faster.
     """
 
     def __init__(
@@ -168,17 +168,17 @@ class _Line:
             _ = self._tasks.begin(self._send(self._on_its_way))
 
     async def _send(self, this: object) -> None:
-        """Put an item into the ring, and then the next, until there is nothing urgent."""
+        """Put what waits into the ring, and then the next, until there is nothing urgent."""
         ring = await ring_of(self.client, self._ring_name)
         while self._on_its_way is this and (self._waiters or self._over):
             waiters, self._waiters = self._waiters, []
             over = list(self._over)
             self._over.clear()
-            item = item_of([each for waiter in waiters for each in waiter.begun], over)
+            items = items_of([each for waiter in waiters for each in waiter.begun], over)
             late = self._loop.call_later(AGAIN_SECONDS, self._overtake, this, waiters, over)
             failure = None
             try:
-                await ring.add(item)
+                await (ring.add(items[0]) if len(items) == 1 else ring.add_all(items))
             except CLIENT_ERRORS as error:
                 failure = error
             late.cancel()

@@ -7,6 +7,7 @@ from moorline_sidecar.stores.base import Seen
 from moorline_sidecar.stores.decisions import DELETED
 from moorline_sidecar.stores.hazelcast_announcements import (
     ASK_SECONDS_MAX,
+    ITEM_CHANGES,
     OPEN_SECONDS,
     Announcement,
     Begun,
@@ -14,7 +15,7 @@ from moorline_sidecar.stores.hazelcast_announcements import (
     Over,
     announcement_of,
     checksum,
-    item_of,
+    items_of,
     step_of,
 )
 from moorline_sidecar.stores.transitions import settled, touched, without_grace, written
@@ -48,7 +49,20 @@ def test_an_item_is_read_as_it_was_written() -> None:
     begins = [Begun(2**63 - 1, KEY, 2, checksum(TEXT))]
     ends = [Over(7, KEY, is_applied=True, version=3, reason=Reason.LOGOUT, at=9)]
 
-    assert announcement_of(item_of(begins, ends)) == Announcement(begins, ends)
+    (item,) = items_of(begins, ends)
+    assert announcement_of(item) == Announcement(begins, ends)
+
+
+@pytest.mark.parametrize(("begins", "ends"), [(64, 3), (3, 64), (64, 64)])
+def test_many_changes_are_announced_in_items_of_few(begins: int, ends: int) -> None:
+    begun = [Begun(n, KEY, 2, checksum(TEXT)) for n in range(begins)]
+    over = [Over(n, KEY, is_applied=False) for n in range(ends)]
+
+    read = [announcement_of(item) for item in items_of(begun, over)]
+
+    assert len(read) == 64 / ITEM_CHANGES
+    assert [each for part in read for each in part.begun] == begun
+    assert [each for part in read for each in part.over] == over
 
 
 @pytest.mark.parametrize("item", [bytearray(b"\xc1"), bytearray(b"\x01"), "a text", None], ids=repr)

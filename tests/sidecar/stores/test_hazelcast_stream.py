@@ -12,7 +12,7 @@ from moorline_sidecar.domain.session import Session
 from moorline_sidecar.errors import HistoryLost, StoreUnavailable
 from moorline_sidecar.stores.base import Seen, Stream
 from moorline_sidecar.stores.hazelcast import HazelcastStore
-from moorline_sidecar.stores.hazelcast_announcements import Begun, checksum, item_of
+from moorline_sidecar.stores.hazelcast_announcements import Begun, checksum, items_of
 from moorline_sidecar.stores.hazelcast_announcing import Ring, ring_name, ring_of
 from moorline_sidecar.stores.json_records import text_of
 
@@ -28,6 +28,10 @@ CAPACITY = 10_000
 
 DEAD = 1
 """The number of a change whose writer dies."""
+
+
+EMPTY = bytearray(b"\x90")
+"""An announcement of nothing."""
 
 
 @pytest.fixture
@@ -67,13 +71,13 @@ async def changes(store: HazelcastStore, number: int) -> None:
 
 async def overrun(ring: Ring) -> None:
     for _ in range(CAPACITY // 500 + 1):
-        await ring.add_all([item_of([], [])] * 500)
+        await ring.add_all([EMPTY] * 500)
 
 
 async def begin(ring: Ring, session: Session) -> None:
     """What a writer announces that dies before anything else of it arrives."""
     dead = Begun(DEAD, session.key, session.version + 1, checksum(text_of(session)))
-    await ring.add(item_of([dead], []))
+    await ring.add_all(items_of([dead], []))
 
 
 async def until_told(stream: Stream, asked_at: int) -> list[Seen]:
@@ -127,7 +131,7 @@ async def test_another_ring_of_the_name_is_a_gap(
         await ring.destroy()
         ring = await ring_of(raw, ring_name(mongo_collection))
         for _ in range(later):
-            await ring.add(item_of([], []))
+            await ring.add(EMPTY)
 
         with pytest.raises(HistoryLost):
             await stream.receive(0)
