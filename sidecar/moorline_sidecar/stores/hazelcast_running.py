@@ -132,6 +132,8 @@ class Runner:
         deadline = asyncio.get_running_loop().time() + CALL_SECONDS
         await self._tasks.wait(_left(deadline))
         await self._announcer.close(_left(deadline))
+        # What waited for the ring has only now been sent.
+        await self._tasks.wait(_left(deadline))
         await self._connection.close()
 
     async def _try(
