@@ -27,6 +27,7 @@ from e2e.app.databases import (
 from e2e.app.datastore import DatastoreServer
 from e2e.app.hazelcast import HazelcastMember, running_members
 from e2e.app.infinispan import InfinispanServer, running_cluster
+from e2e.app.mysql_server import MySQLServer
 from e2e.app.pgbouncer import TRANSACTION, PgBouncer
 
 _collections = itertools.count()
@@ -134,6 +135,15 @@ def pgbouncer(postgresql: Database) -> Iterator[Database]:
 def mariadb() -> Iterator[Database]:
     """The same."""
     with running_database(MariaDBServer, "--innodb-flush-log-at-trx-commit=2") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mysql() -> Iterator[MySQLServer]:
+    """The same; without its log for replicas, which would be written to the disk twice."""
+    at_rest = "--innodb-fast-shutdown=2"  # Its data are gone anyway.
+    options = ("--innodb-flush-log-at-trx-commit=2", "--skip-log-bin", at_rest)
+    with running_database(MySQLServer, *options) as server:
         yield server
 
 

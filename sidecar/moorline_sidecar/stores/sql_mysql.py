@@ -56,7 +56,9 @@ class MySQL(Dialect):
     name = "MySQL"
     has_snapshots = False
     begin = "START TRANSACTION"
-    lock_schema: tuple[str, ...] = ("SELECT GET_LOCK('moorline_schema', 30)",)
+    # Who has looked at a table keeps others from changing it until the transaction ends: who waited
+    # for this lock meanwhile was MySQL's deadlock 3058. What makes tables commits by itself anyway.
+    lock_schema: tuple[str, ...] = ("COMMIT", "SELECT GET_LOCK('moorline_schema', 30)")
     unlock_schema: tuple[str, ...] = ("SELECT RELEASE_LOCK('moorline_schema')",)
     version = text(
         "SELECT CONCAT(IF(INSTR(VERSION(), 'MariaDB'), 'MariaDB ', 'MySQL '), VERSION())"

@@ -14,6 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from e2e.app.databases import Database, MariaDBServer, PostgreSQLServer
+from e2e.app.mysql_server import MySQLServer
 
 
 class SqlCase(Struct, frozen=True, kw_only=True):
@@ -24,15 +25,23 @@ class SqlCase(Struct, frozen=True, kw_only=True):
     server: type[Database] | None = None
     options: Sequence[str] = ()
 
+    @property
+    def speaks_mysql(self) -> bool:
+        return self.dialect.name == "MySQL"
+
 
 POSTGRESQL: Final = SqlCase(dialect=PostgreSQL(), fixture="postgresql", server=PostgreSQLServer)
 MARIADB: Final = SqlCase(dialect=MySQL(), fixture="mariadb", server=MariaDBServer)
+MYSQL: Final = SqlCase(dialect=MySQL(), fixture="mysql", server=MySQLServer)
 SQLITE: Final = SqlCase(dialect=SQLite(), fixture="tmp_path")
 
 SERVERS: Final = [
     pytest.param(POSTGRESQL, id="postgresql"),
     pytest.param(MARIADB, id="mariadb"),
+    pytest.param(MYSQL, id="mysql"),
 ]
+WITHOUT_MYSQL: Final = SERVERS[:2]
+"""For what it has not, and for what a driver does alone, which is the one of MariaDB."""
 ALL: Final = [*SERVERS, pytest.param(SQLITE, id="sqlite")]
 
 

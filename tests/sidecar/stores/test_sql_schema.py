@@ -14,7 +14,6 @@ from tests.contract.backends import relational_store
 from tests.contract.sessions import an_end, inserted, stored, with_attributes, written
 from tests.sidecar.stores.sql_cases import (
     ALL,
-    MARIADB,
     POSTGRESQL,
     SERVERS,
     SQLITE,
@@ -73,7 +72,7 @@ async def test_a_name_in_upper_and_lower_case_is_quoted_everywhere(
 
 
 def _index(case: SqlCase, table: str) -> str:
-    if case is MARIADB:
+    if case.speaks_mysql:
         return f"`{table}_expiry` ON `{table}`"
     return f'"{table}_expiry"'
 
@@ -114,7 +113,7 @@ async def test_a_table_of_an_older_version_gets_what_it_lacks(
 ) -> None:
     await store.prepare()
     session = await inserted(store)
-    on = f" ON {mongo_collection}" if case is MARIADB else ""
+    on = f" ON {mongo_collection}" if case.speaks_mysql else ""
     await run(
         case,
         uri,
@@ -157,7 +156,7 @@ async def test_columns_may_have_other_names(case: SqlCase, uri: str, mongo_colle
     await written(store, change)
 
     assert await stored(store) == change.after
-    quote = "`" if case is MARIADB else '"'
+    quote = "`" if case.speaks_mysql else '"'
     found = await run(
         case,
         uri,
