@@ -49,6 +49,9 @@ _NO_DATABASE: Final = 1049
 _READ_ONLY: Final = frozenset({1290, 1792, 1836})
 _NO_TLS: Final = 2026
 
+GOODBYE_SECONDS: Final = 0.2
+"""How long a connection that is closed may take for it, one after the other."""
+
 
 class MySQL(Dialect):
     """The options of the URI are those of MySQL's own clients."""
@@ -133,15 +136,30 @@ class _Connection(aiomysql.Connection):  # type: ignore[misc] # it ships no type
     async def _request_authentication(self) -> None:
         if self._ssl_context and not self.server_capabilities & CLIENT.SSL:
             raise OperationalError(_NO_TLS, "the server speaks no TLS")
-        await super()._request_authentication()
+        try:
+            await super()._request_authentication()
+        except BaseException:
+            # The driver would close it, and forget it before it is closed.
+            if self._writer is not None:
+                self._writer.transport.abort()
+            raise
 
     async def ensure_closed(self) -> None:
         """Close it, with a word to the server if that is there still."""
+        writer = self._writer
         try:
             await super().ensure_closed()
         except RuntimeError:
             # What uvloop says of a connection that is closed; the pool would log it as an error.
             self.close()
+        if writer is None:
+            return
+        try:
+            # With TLS it waits for the server's last word, and uvloop's loop cannot end until then.
+            async with asyncio.timeout(GOODBYE_SECONDS):
+                await writer.wait_closed()
+        except (OSError, TimeoutError):
+            writer.transport.abort()
 
 
 async def _connect(arguments: Mapping[str, Any], seconds: float) -> aiomysql.Connection:
@@ -221,6 +239,8 @@ def _tls(url: URL) -> ssl.SSLContext | None:
         with read_for("ssl-cert", "ssl-key"):
             # Without a password it would ask for one on the terminal.
             context.load_cert_chain(options["ssl-cert"], options.get("ssl-key"), "")
+    # Python 3.13 wants extensions that the certificates do not have that MySQL makes by itself.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     context.check_hostname = mode == "VERIFY_IDENTITY"
     if mode == "REQUIRED":
         context.verify_mode = ssl.CERT_NONE
