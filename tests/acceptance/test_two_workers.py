@@ -46,9 +46,7 @@ async def test_parallel_changes_on_both_workers_lose_nothing(
     created = await Client(http).call(workers[0], "POST", "/sessions")
     path = f"/sessions/{created.body['id']}"
     each = OPERATIONS // (2 * CLIENTS)
-    names = {
-        f"{worker.worker}-{number}": worker for worker in workers for number in range(CLIENTS)
-    }
+    names = {f"{worker.worker}-{number}": worker for worker in workers for number in range(CLIENTS)}
     clients = {name: Client(http) for name in names}
 
     async def work(name: str) -> None:
