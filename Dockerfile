@@ -20,7 +20,7 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
 # The build backend of the distributions, and what it needs: these lines of the lock, no others.
 COPY requirements/dev.lock /src/requirements/
 RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf --mount=type=secret,id=ca \
-    tools='hatchling|packaging|pathspec|pluggy|tomlkit|trove-classifiers' \
+    tools='hatchling|packaging|pathspec|pluggy|setuptools|tomlkit|trove-classifiers' \
     && awk "/^[a-z]/ { kept = /^($tools)==/ } kept" /src/requirements/dev.lock > /src/tools.lock \
     && python3 -m venv /build \
     && /build/bin/python3 -m pip install --require-hashes --requirement /src/tools.lock

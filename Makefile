@@ -19,12 +19,16 @@ endif
 BIN := $(VENV)/bin
 # Written last when the environment is complete.
 READY := $(VENV)/.ready
+# Written when it has all packages but those of this repository.
+PACKAGES := $(VENV)/.packages
 # What the sidecar's image has, and no more: a process also pays for libraries that it only finds.
 SIDECAR_VENV := $(VENV)-sidecar
 SIDECAR_READY := $(SIDECAR_VENV)/.ready
 # What is checked; a folder that is not there yet is passed over.
 CODE := $(wildcard crds sidecar operator charts tests e2e bench)
 DISTRIBUTIONS := crds sidecar operator
+# Each Python has its own build of it, beside the source.
+COMPILED := $(wildcard sidecar/moorline_sidecar/hot/*.[ch])
 
 # The files of tests go to a process for each core, in the order that tests/conftest.py gives them.
 SIDE_BY_SIDE := --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
@@ -128,10 +132,12 @@ lock: $(READY) ## write requirements/*.lock anew; newer versions with ARGS=--upg
 clean: ## remove the virtual environments and what the tools left
 	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	rm -rf .coverage htmlcov e2e-results
+	rm -rf sidecar/build sidecar/*.egg-info
 	find $(CODE) -name __pycache__ -prune -exec rm -rf {} +
+	find $(CODE) -name '*.so' -delete
 
 # Made from nothing whenever one of these changes: what is no longer named is gone, too.
-$(READY): requirements/dev.lock $(DISTRIBUTIONS:=/pyproject.toml)
+$(PACKAGES): requirements/dev.lock $(DISTRIBUTIONS:=/pyproject.toml)
 	@$(or $(PYTHON),false) $(IS_NEW_ENOUGH) || { \
 		echo "Moorline needs Python 3.11 or newer: $(or $(PYTHON),python3) is not, or does not run." \
 			"On Debian and Ubuntu: apt install python3 python3-venv" >&2; exit 1; }
@@ -141,8 +147,17 @@ $(READY): requirements/dev.lock $(DISTRIBUTIONS:=/pyproject.toml)
 	@echo "making $(VENV) with $$($(PYTHON) --version): pinned packages, a minute or two"
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	@touch $@
+
+# What does not compile any more must not stay behind as it last did.
+$(READY): $(PACKAGES) $(COMPILED)
+	@rm -f sidecar/moorline_sidecar/hot/*$$($(BIN)/python -c \
+		'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps \
 		$(foreach folder,$(DISTRIBUTIONS),--editable $(folder))
+	@$(BIN)/python -c 'from moorline_sidecar.hot import IS_COMPILED as it; raise SystemExit(not it)' \
+		|| echo "nothing is compiled: hits are answered by Python. On Debian and Ubuntu:" \
+			"apt install gcc libc6-dev python3-dev, then rm $@" >&2
 	@touch $@
 
 $(SIDECAR_READY): requirements/sidecar.lock $(READY)

@@ -29,6 +29,7 @@ from moorline_sidecar.errors import (
     StoreError,
     StoreUnavailable,
 )
+from moorline_sidecar.hot import IS_COMPILED
 from moorline_sidecar.telemetry import configure_logs
 
 if TYPE_CHECKING:
@@ -235,7 +236,9 @@ def _settle() -> None:
 
 
 def _announce(where: Listening, *, is_dev: bool) -> None:
-    log.info("ready", data=str(where.data), health=str(where.health), ops=str(where.ops))
+    addresses = {"data": where.data, "health": where.health, "ops": where.ops}
+    told = {name: str(address) for name, address in addresses.items()}
+    log.info("ready", **told, compiled=IS_COMPILED)
     if is_dev or sys.stdout.isatty():
         host = where.data.host or "127.0.0.1"
         url = f"http://{msgspec.structs.replace(where.data, host=host)}"

@@ -13,6 +13,9 @@ CLOCK_CALLS = {"now", "utcnow", "today", "time", "time_ns", "monotonic", "uuid1"
 # Of these the ones that do so when they are called without the moment to format.
 CLOCK_FORMATS = {"formatdate", "localtime", "gmtime", "ctime"}
 ENVIRONMENT = {"os.environ", "os.environb", "os.getenv", "os.getenvb"}
+# The command line; and what is chosen for the whole process while it is imported, before there is
+# a configuration: between C and Python.
+READERS_OF_THE_ENVIRONMENT = {SIDECAR / "__main__.py", SIDECAR / "hot" / "__init__.py"}
 
 
 def clock_reads(tree: ast.Module) -> set[str]:
@@ -32,13 +35,17 @@ def environment_reads(tree: ast.Module) -> set[str]:
     return (names | imported(tree)) & ENVIRONMENT
 
 
-@pytest.mark.parametrize("path", modules(SIDECAR / "domain"), ids=name_of)
+@pytest.mark.parametrize(
+    "path", [*modules(SIDECAR / "domain"), *modules(SIDECAR / "hot")], ids=name_of
+)
 def test_the_domain_reads_no_clock(path: Path) -> None:
     assert clock_reads(parse(path)) == set()
 
 
 @pytest.mark.parametrize(
-    "path", [path for path in modules(SIDECAR) if path.name != "__main__.py"], ids=name_of
+    "path",
+    [path for path in modules(SIDECAR) if path not in READERS_OF_THE_ENVIRONMENT],
+    ids=name_of,
 )
 def test_only_the_command_line_reads_the_environment(path: Path) -> None:
     assert environment_reads(parse(path)) == set()

@@ -14,7 +14,7 @@ from moorline_sidecar.config import Watch
 from moorline_sidecar.domain.ids import handle_of
 from moorline_sidecar.domain.session import Session
 from moorline_sidecar.errors import StoreError, StoreUnavailable
-from moorline_sidecar.http.instants import instant
+from moorline_sidecar.hot import instant
 from moorline_sidecar.http.operations import ScavengeResult, Stats, Worker
 from moorline_sidecar.http.protocol import DataPlane
 from moorline_sidecar.purge import PurgeResult, Purging, plan_of

@@ -10,8 +10,8 @@ import msgspec
 from moorline_sidecar.domain.attributes import check_principal
 from moorline_sidecar.domain.ids import handle_of
 from moorline_sidecar.errors import InvalidRequest
+from moorline_sidecar.hot import instant
 from moorline_sidecar.http.asking import Asking
-from moorline_sidecar.http.instants import instant
 from moorline_sidecar.http.messages import Response
 from moorline_sidecar.http.targets import named_session
 from moorline_sidecar.sessions.service import Sessions

@@ -17,8 +17,8 @@ from moorline_sidecar.domain.content import content_of
 from moorline_sidecar.domain.ids import Hint
 from moorline_sidecar.domain.policies import Times
 from moorline_sidecar.domain.session import Session
+from moorline_sidecar.hot import instant
 from moorline_sidecar.http.framing import STATUS_LINES, length_and_end
-from moorline_sidecar.http.instants import instant
 from moorline_sidecar.http.messages import Response
 from moorline_sidecar.http.tags import entity_tag
 from moorline_sidecar.sessions.finding import Source
