@@ -41,13 +41,26 @@ ARG SOURCE_DATE_EPOCH=1577836800
 
 
 FROM builder AS wheels
+# For the parts of the sidecar that are in C, which may be missing: Python does the same. The
+# headers of Debian's own Python are a package; other Pythons bring theirs.
+RUN include="$(python3 -c 'import sysconfig; print(sysconfig.get_path("include"))')" \
+    && [ -e "$include/Python.h" ] || headers=python3-dev; \
+    if [ -n "$headers" ] || ! command -v cc; then \
+        wait='-o Acquire::Retries=0 -o Acquire::http::Timeout=10 -o Acquire::https::Timeout=10'; \
+        apt-get $wait update \
+        && apt-get $wait install --yes --no-install-recommends gcc libc6-dev $headers \
+        || echo 'WARNING: no compiler in reach' >&2; \
+    fi
 COPY crds /src/crds
 COPY operator /src/operator
 COPY sidecar /src/sidecar
 RUN /build/bin/python3 -m pip wheel --no-deps --no-build-isolation --no-index \
-    --wheel-dir /wheels /src/crds /src/operator /src/sidecar
+        --wheel-dir /wheels /src/crds /src/operator /src/sidecar \
+    && { python3 -m zipfile --list /wheels/moorline_sidecar-*.whl | grep '/_compiled.*[.]so' \
+        || echo 'WARNING: nothing was compiled; the sidecar answers hits by Python' >&2; }
 
 
+# By name: of a path pip notes the hash of the archive, in which modes of a checkout are.
 FROM builder AS sidecar-files
 COPY requirements/sidecar.lock /src/requirements/
 RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf --mount=type=secret,id=ca \
@@ -55,7 +68,7 @@ RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf --mount=type=secret,id=
         --require-hashes --requirement /src/requirements/sidecar.lock
 RUN --mount=type=bind,from=wheels,source=/wheels,target=/wheels \
     python3 -m pip --python /opt/moorline/bin/python3 install --no-compile \
-        --no-deps --no-index /wheels/moorline_api-*.whl /wheels/moorline_sidecar-*.whl \
+        --no-deps --no-index --find-links /wheels moorline-api moorline-sidecar \
     && $COMPILE /opt/moorline/lib \
     && find /opt -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} + \
     && mkdir /image && mv /opt /image
@@ -70,7 +83,7 @@ RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf --mount=type=secret,id=
         --require-hashes --requirement /src/requirements/operator.lock
 RUN --mount=type=bind,from=wheels,source=/wheels,target=/wheels \
     python3 -m pip --python /opt/moorline/bin/python3 install --no-compile \
-        --no-deps --no-index /wheels/moorline_api-*.whl /wheels/moorline_operator-*.whl \
+        --no-deps --no-index --find-links /wheels moorline-api moorline-operator \
     && $COMPILE -x '/kubernetes/(aio/)?client/(api|models)/' /opt/moorline/lib \
     && find /opt -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} + \
     && mkdir /image && mv /opt /image

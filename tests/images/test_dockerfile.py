@@ -55,9 +55,16 @@ def test_every_lock_gives_each_package_a_hash() -> None:
 
 def test_the_build_backend_is_locked() -> None:
     named = re.search(r"tools='([^']+)'", DOCKERFILE)
+    wanted = {
+        re.split("[><=]", required)[0]
+        for folder in ("crds", "operator", "sidecar")
+        for required in tomllib.loads((ROOT / folder / "pyproject.toml").read_text())[
+            "build-system"
+        ]["requires"]
+    }
 
     assert named
-    assert set(named[1].split("|")) <= locked("dev")
+    assert wanted <= set(named[1].split("|")) <= locked("dev")
 
 
 @pytest.mark.parametrize(
@@ -93,6 +100,15 @@ def test_the_entry_point_is_a_script_of_its_distribution(target: str) -> None:
 
 def test_the_user_is_a_number_that_is_not_root() -> None:
     assert [words for verb, words in INSTRUCTIONS if verb == "USER"] == ["65532:65532"]
+
+
+def test_only_the_stage_of_the_wheels_gets_a_compiler_and_only_wheels_leave_it() -> None:
+    stages = re.split("^FROM ", DOCKERFILE, flags=re.MULTILINE)
+    installing = {stage.split()[2] for stage in stages if "apt-get" in stage}
+    taken = re.findall(r"from=wheels(\S*)", DOCKERFILE)
+
+    assert installing == {"wheels"}
+    assert set(taken) == {",source=/wheels,target=/wheels"}
 
 
 def test_final_stages_run_nothing() -> None:
