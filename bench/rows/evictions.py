@@ -7,8 +7,8 @@ from typing import Final
 
 from moorline_sidecar.cache.entry import Entry
 from moorline_sidecar.cache.l1 import L1
-from moorline_sidecar.domain.policies import Times
 from moorline_sidecar.domain.session import Reason, Tombstone
+from moorline_sidecar.hot import Times
 
 from bench import traces
 from bench.figures import Figure

@@ -14,8 +14,8 @@ from msgspec import Struct
 
 from moorline_sidecar.domain.changes import content_size
 from moorline_sidecar.domain.merging import Asked
-from moorline_sidecar.domain.policies import Times
 from moorline_sidecar.domain.session import Record, Session, Tombstone
+from moorline_sidecar.hot import Answer, Times
 
 ENTRY_BYTES: Final = 1_600
 """What an entry takes besides its content: record, times, the frame of its answer, its places in
@@ -23,37 +23,6 @@ dictionaries; measured with 10,000."""
 
 CONTEXT_BYTES: Final = 600
 """What each context takes besides its text, after the first one: mostly another answer's frame."""
-
-
-class Answer(Struct, eq=False, kw_only=True, gc=False):
-    """The answer to a hit on a session that expires: all that does not change between two of them.
-
-    `lead` is status line and fields, `own` its tag up to `tag_end`, framing, and from `json_start`
-    on the id; `frame` is the JSON from there to `created`, `middle` what follows the times. What
-    many sessions have in common they share, and `attributes` is the text that the session holds:
-    the fewer bytes are a session's own, the fewer a hit has to fetch from memory. `other` is of
-    another context. While the L1 finds it by a `name`, among `names`, `entry` is whose it is.
-    """
-
-    context: str
-    lead: bytes
-    own: bytes
-    frame: bytes
-    created: bytes
-    middle: bytes
-    attributes: bytes
-    tag_end: int
-    json_start: int
-    entry: Entry | None = None
-    name: bytes = b""
-    names: dict[bytes, Answer] | None = None
-    other: Answer | None = None
-
-    def unname(self) -> None:
-        """Be found no more."""
-        if self.names is not None:
-            self.names.pop(self.name, None)
-            self.names = self.entry = None
 
 
 class Entry(Struct, eq=False, gc=False):
@@ -74,8 +43,6 @@ class Entry(Struct, eq=False, gc=False):
     key: str = ""
     record: Record = None  # type: ignore[assignment] # until `__post_init__`
     answer: Answer | None = None
-    used_at: int = 0
-    frequency: int = 0
     size: int = 0
     floor: int = 0
     floor_at: int = 0
@@ -94,7 +61,8 @@ class Entry(Struct, eq=False, gc=False):
 
     def __post_init__(self) -> None:
         self.key = self.stored.key
-        self.used_at = self.confirmed_at
+        self.times.used_at = self.confirmed_at
+        self.times.frequency = 0
         self.hold(self.stored, self.stored)
 
     def hold(self, stored: Record, record: Record) -> None:
@@ -122,8 +90,11 @@ class Entry(Struct, eq=False, gc=False):
 
     def forget_answers(self) -> None:
         """Encode them again when they are asked for."""
-        self.unname()
-        self.answer = None
+        answer, self.answer = self.answer, None
+        while answer is not None:
+            answer.unname()
+            # Not each with the next one: a session may have thousands of contexts.
+            answer.other, answer = None, answer.other
 
     def unname(self) -> None:
         """Let nobody find an answer without looking at this entry."""

@@ -13,9 +13,10 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Final
 
-from moorline_sidecar.cache.entry import Answer, Entry
+from moorline_sidecar.cache.entry import Entry
 from moorline_sidecar.cache.queue import Queue
 from moorline_sidecar.domain.session import Tombstone
+from moorline_sidecar.hot import Names
 
 SMALL_SHARE: Final = 0.1
 """The share of the small queue, as in the paper."""
@@ -44,9 +45,8 @@ class L1:
         self._entries: dict[str, Entry] = {}
         self._ended: set[str] = set()
         """Keys whose entries are tombstones."""
-        self._named: dict[bytes, Answer] = {}
-        self.named = self._named.get
-        """The answer of a name; not counted as a use."""
+        self.names = Names()
+        """Of answers that its entries hold; to be found is not counted as a use."""
         self._small = Queue()
         self._main = Queue()
         self._small_bytes = 0
@@ -68,23 +68,13 @@ class L1:
     def get(self, key: str) -> Entry | None:
         """The entry, counted as a use."""
         entry = self._entries.get(key)
-        if entry is not None and entry.frequency < FREQUENCY_MAX:
-            entry.frequency += 1
+        if entry is not None and entry.times.frequency < FREQUENCY_MAX:
+            entry.times.frequency += 1
         return entry
 
     def peek(self, key: str) -> Entry | None:
         """The entry, without counting."""
         return self._entries.get(key)
-
-    def name(self, entry: Entry, answer: Answer, name: bytes) -> None:
-        """Let `named` find an answer of an entry of this L1, until one changes; it has one name."""
-        answer.unname()
-        answer.entry, answer.name, answer.names = entry, name, self._named
-        self._named[name] = answer
-
-    def forget_names(self) -> None:
-        """Let `named` find nothing that has been named so far."""
-        self._named.clear()
 
     def put(self, entry: Entry) -> None:
         """Add or replace the entry of its key, then evict what is over the bounds."""
@@ -130,7 +120,7 @@ class L1:
             self._ended.discard(key)
             self._leave_queue(entry)
             self.bytes -= entry.size
-            entry.unname()
+            entry.forget_answers()
         return entry
 
     def evict(self) -> None:
@@ -162,9 +152,9 @@ class L1:
             from_small = not self._main or self._small_is_over()
             queue = self._small if from_small and self._small else self._main
             entry = queue.first
-            if entry is None or entry.frequency == 0:
+            if entry is None or entry.times.frequency == 0:
                 return entry
-            if queue is self._small and entry.frequency == 1:
+            if queue is self._small and entry.times.frequency == 1:
                 return entry
             self._promote(entry)
 
@@ -177,7 +167,7 @@ class L1:
     def _promote(self, entry: Entry) -> None:
         """Another round in main, which begins without credit."""
         self._leave_queue(entry)
-        entry.frequency = 0
+        entry.times.frequency = 0
         entry.is_in_main = True
         self._main.append(entry)
 

@@ -10,10 +10,11 @@ from msgspec import UNSET, Raw, Struct, UnsetType, structs
 
 from moorline_sidecar.domain.attributes import INTEGER_MAX, INTEGER_MIN, escaped
 from moorline_sidecar.domain.content import Content, content_of
-from moorline_sidecar.domain.policies import RECENT_KEYS, Policy, Times, expiry_of
+from moorline_sidecar.domain.policies import RECENT_KEYS, Policy, expiry_of
 from moorline_sidecar.domain.serials import parted
 from moorline_sidecar.domain.session import Json, Session
 from moorline_sidecar.errors import InvalidValue, TooLarge
+from moorline_sidecar.hot import Times
 
 _KINDS = {bool: "a boolean", str: "a string", list: "an array", dict: "an object"}
 """Of JSON, for people who send it."""

@@ -20,6 +20,7 @@ from msgspec import Struct
 
 from moorline_sidecar.domain.ids import Hint
 from moorline_sidecar.domain.session import Session, Tombstone
+from moorline_sidecar.hot import Times
 
 SLACK_OVER_TOUCH_PERIOD_MS: Final = 5_000
 """What a batched write of times may take on a slow store, on top of the period it waits for."""
@@ -98,28 +99,6 @@ def expiry_of(accessed: int, max_idle_ms: int, deadline: int | None) -> int | No
         return deadline
     idle_end = accessed + max_idle_ms
     return idle_end if deadline is None else min(idle_end, deadline)
-
-
-class Times(Struct, gc=False):
-    """The times of a copy: this worker's own, and what it last knew to be stored.
-
-    Mutable, because every hit moves them; the copy and the queue of unwritten times share one.
-    """
-
-    own_accessed: int
-    own_expiry: int | None
-    stored_accessed: int
-    stored_expiry: int | None
-    stored_node: str
-    deadline: int | None
-    max_idle_ms: int
-    own_last_accessed: int = 0
-    calm_until: int = 0
-    """Until then an access only moves the own times: see `calm_until`. 0 where nobody has looked.
-
-    Whoever moves the stored times, `max_idle_ms` or `is_queued` sets it to 0."""
-    is_queued: bool = False
-    is_in_flight: bool = False
 
 
 def move_times(times: Times, accessed: int) -> None:

@@ -7,19 +7,43 @@ imported: `MOORLINE_PURE_PYTHON=1` in the environment makes it Python's.
 from __future__ import annotations
 
 import os
-from typing import Final
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Final
 
 from moorline_sidecar.hot import plain
+from moorline_sidecar.hot.plain import LINE_BYTES, TIMES_BYTES
 
-try:
+
+def _choose() -> ModuleType:
     if os.environ.get("MOORLINE_PURE_PYTHON") == "1":
-        raise ImportError  # noqa: TRY301 - as if nothing was built
-    from moorline_sidecar.hot import _compiled as chosen
-except ImportError:
-    from moorline_sidecar.hot import plain as chosen  # type: ignore[no-redef] # of the same names
+        return plain
+    try:
+        return import_module("moorline_sidecar.hot._compiled")
+    except ImportError:
+        return plain
 
-__all__ = ["IS_COMPILED", "instant"]
 
-IS_COMPILED: Final = chosen is not plain
+chosen: Final = _choose()
 
-instant: Final = chosen.instant
+if TYPE_CHECKING:  # it has no types of its own, but the same ones
+    from moorline_sidecar.hot.plain import Answer, Names, Quick, Standing, Times, hit, instant
+else:
+    Answer, Names, Quick = chosen.Answer, chosen.Names, chosen.Quick
+    Standing, Times = chosen.Standing, chosen.Times
+    hit, instant = chosen.hit, chosen.instant
+
+__all__ = [
+    "IS_COMPILED",
+    "LINE_BYTES",
+    "TIMES_BYTES",
+    "Answer",
+    "Names",
+    "Quick",
+    "Standing",
+    "Times",
+    "hit",
+    "instant",
+]
+
+IS_COMPILED: Final[bool] = chosen is not plain

@@ -1,55 +1,18 @@
 /* What every hit touches. `plain.py` has the same in Python and says what it is; the tests of both
- * are the same. It is an extension of the ordinary kind: no state of its own, under the GIL. */
+ * are the same. It keeps nothing outside of its objects, and is called under the GIL.
+ *
+ * A hit is a table, two objects and three texts: what it waits for is memory, so that each of them
+ * is one piece, and what a hit needs of it comes first.
+ */
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
-#include <stdint.h>
+#include "_answers.h"
+#include "_instants.h"
+#include "_times.h"
 
-/* --- Instants ------------------------------------------------------------------------------- */
-
-#define LAST_INSTANT INT64_C(253402300799999)
-#define INSTANT_BYTES 24 /* 2023-11-14T22:13:20.000Z */
-
-static void
-digits(char *end, unsigned value, int count)
-{
-    for (; count > 0; count--, value /= 10)
-        *--end = (char)('0' + value % 10);
-}
-
-/* Writes INSTANT_BYTES of an instant from 0 to LAST_INSTANT.
- *
- * A year begins in March here, so that the day a leap year adds is its last; 153 days are the five
- * months from March, or from August. Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms",
- * civil_from_days. */
-static void
-write_instant(char *text, int64_t ms)
-{
-    const unsigned of_day = (unsigned)(ms % 86400000);
-    const unsigned days = (unsigned)(ms / 86400000) + 719468; /* since 1 March of the year 0 */
-    const unsigned era = days / 146097;                       /* of 400 years */
-    const unsigned of_era = days % 146097;
-    const unsigned year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
-    const unsigned of_year = of_era - (365 * year + year / 4 - year / 100);
-    const unsigned month = (5 * of_year + 2) / 153; /* 0 is March */
-    const unsigned is_next_year = month >= 10;
-
-    digits(text + 4, era * 400 + year + is_next_year, 4);
-    text[4] = '-';
-    digits(text + 7, is_next_year ? month - 9 : month + 3, 2);
-    text[7] = '-';
-    digits(text + 10, of_year - (153 * month + 2) / 5 + 1, 2);
-    text[10] = 'T';
-    digits(text + 13, of_day / 3600000, 2);
-    text[13] = ':';
-    digits(text + 16, of_day / 60000 % 60, 2);
-    text[16] = ':';
-    digits(text + 19, of_day / 1000 % 60, 2);
-    text[19] = '.';
-    digits(text + 23, of_day % 1000, 3);
-    text[23] = 'Z';
-}
+/* --- What is written ------------------------------------------------------------------------ */
 
 static PyObject *
 instant(PyObject *Py_UNUSED(module), PyObject *argument)
@@ -58,7 +21,7 @@ instant(PyObject *Py_UNUSED(module), PyObject *argument)
     const long long ms = PyLong_AsLongLongAndOverflow(argument, &is_beyond);
     if (ms == -1 && PyErr_Occurred())
         return NULL;
-    if (is_beyond || ms < 0 || ms > LAST_INSTANT)
+    if (is_beyond || !is_instant(ms))
         return PyErr_Format(PyExc_ValueError, "not in the years 1970 to 9999: %S ms", argument);
 
     PyObject *text = PyBytes_FromStringAndSize(NULL, INSTANT_BYTES);
@@ -67,21 +30,282 @@ instant(PyObject *Py_UNUSED(module), PyObject *argument)
     return text;
 }
 
+static char *
+put_text(char *at, const char *text, size_t size)
+{
+    memcpy(at, text, size);
+    return at + size;
+}
+
+static char *
+put_bytes(char *at, PyObject *bytes)
+{
+    return put_text(at, PyBytes_AS_STRING(bytes), PyBytes_GET_SIZE(bytes));
+}
+
+#define BEFORE_ACCESSED "\",\"accessed\":\""
+#define BEFORE_LAST "\",\"lastAccessed\":\""
+#define BEFORE_EXPIRY "\",\"expires\":\""
+#define LENGTH(literal) (sizeof(literal) - 1)
+#define TIMES_BYTES                                                                                \
+    (LENGTH(BEFORE_ACCESSED) + LENGTH(BEFORE_LAST) + LENGTH(BEFORE_EXPIRY) + 3 * INSTANT_BYTES)
+
+/* The whole answer, framed; `more` may be NULL. */
+static PyObject *
+written(const Answer *answer, const Times *times, PyObject *more)
+{
+    const int64_t expiry = times->own_expiry == NEVER ? 0 : times->own_expiry;
+    const int64_t shown[] = {times->own_accessed, times->own_last_accessed, expiry};
+    for (int i = 0; i < 3; i++)
+        if (!is_instant(shown[i]))
+            return PyErr_Format(PyExc_ValueError, "not in the years 1970 to 9999: %lld ms",
+                                (long long)shown[i]);
+
+    /* Bytes that are in memory at the same time: their sum cannot overflow. */
+    const Py_ssize_t size = PyBytes_GET_SIZE(answer->lead) + PyBytes_GET_SIZE(answer->own) +
+                            (more == NULL ? 0 : PyBytes_GET_SIZE(more)) + (Py_ssize_t)TIMES_BYTES +
+                            PyBytes_GET_SIZE(answer->middle) + PyBytes_GET_SIZE(answer->attributes) +
+                            1;
+    PyObject *whole = PyBytes_FromStringAndSize(NULL, size);
+    if (whole == NULL)
+        return NULL;
+    char *at = put_bytes(PyBytes_AS_STRING(whole), answer->lead);
+    if (more != NULL)
+        at = put_bytes(at, more);
+    at = put_bytes(at, answer->own);
+    at = put_text(at, BEFORE_ACCESSED, LENGTH(BEFORE_ACCESSED));
+    write_instant(at, shown[0]);
+    at = put_text(at + INSTANT_BYTES, BEFORE_LAST, LENGTH(BEFORE_LAST));
+    write_instant(at, shown[1]);
+    at = put_text(at + INSTANT_BYTES, BEFORE_EXPIRY, LENGTH(BEFORE_EXPIRY));
+    write_instant(at, shown[2]);
+    at = put_bytes(at + INSTANT_BYTES, answer->middle);
+    at = put_bytes(at, answer->attributes);
+    *at = '}';
+    return whole;
+}
+
+static PyObject *
+hit(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    Answer *answer;
+    Times *times;
+    PyObject *more = NULL;
+    if (!PyArg_ParseTuple(args, "O!O!|S:hit", &AnswerType, &answer, &TimesType, &times, &more))
+        return NULL;
+    return written(answer, times, more);
+}
+
+/* --- Hits ----------------------------------------------------------------------------------- */
+
+typedef struct {
+    PyObject_HEAD
+    Names *names;
+    Standing *standing;
+    PyObject *clock;
+    PyObject *nanoseconds;
+    PyObject *known;
+    PyObject *unknown;
+    long long frequency_max;
+    int64_t monotonic;
+    int64_t now;
+} Quick;
+
+static PyObject *
+quick_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *keywords[] = {"names",         "standing", "clock",
+                               "frequency_max", "known",    "unknown", NULL};
+    PyObject *names, *standing, *clock, *known, *unknown;
+    long long frequency_max;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!O!OLOO:Quick", keywords, &NamesType, &names,
+                                     &StandingType, &standing, &clock, &frequency_max, &known,
+                                     &unknown))
+        return NULL;
+    PyObject *nanoseconds = PyObject_GetAttrString(clock, "nanoseconds");
+    if (nanoseconds == NULL)
+        return NULL;
+    Quick *self = (Quick *)type->tp_alloc(type, 0);
+    if (self == NULL) {
+        Py_DECREF(nanoseconds);
+        return NULL;
+    }
+    self->names = (Names *)Py_NewRef(names);
+    self->standing = (Standing *)Py_NewRef(standing);
+    self->clock = Py_NewRef(clock);
+    self->nanoseconds = nanoseconds;
+    self->known = Py_NewRef(known);
+    self->unknown = Py_NewRef(unknown);
+    self->frequency_max = frequency_max;
+    self->monotonic = -1;
+    return (PyObject *)self;
+}
+
+static int
+quick_traverse(Quick *self, visitproc visit, void *arg)
+{
+    Py_VISIT(self->names);
+    Py_VISIT(self->standing);
+    Py_VISIT(self->clock);
+    Py_VISIT(self->nanoseconds);
+    Py_VISIT(self->known);
+    Py_VISIT(self->unknown);
+    return 0;
+}
+
+static int
+quick_clear(Quick *self)
+{
+    Py_CLEAR(self->names);
+    Py_CLEAR(self->standing);
+    Py_CLEAR(self->clock);
+    Py_CLEAR(self->nanoseconds);
+    Py_CLEAR(self->known);
+    Py_CLEAR(self->unknown);
+    return 0;
+}
+
+static void
+quick_dealloc(Quick *self)
+{
+    PyObject_GC_UnTrack(self);
+    quick_clear(self);
+    Py_TYPE(self)->tp_free(self);
+}
+
+/* Looks at the clock, once for all hits of a millisecond at what the store's time is ahead. */
+static int
+quick_look(Quick *self)
+{
+    PyObject *read = PyObject_CallNoArgs(self->nanoseconds);
+    if (read == NULL)
+        return -1;
+    const long long nanoseconds = PyLong_AsLongLong(read);
+    Py_DECREF(read);
+    if (nanoseconds == -1 && PyErr_Occurred())
+        return -1;
+    const int64_t monotonic = nanoseconds / 1000000;
+    if (monotonic == self->monotonic)
+        return 0;
+    PyObject *attribute = PyObject_GetAttrString(self->clock, "offset");
+    if (attribute == NULL)
+        return -1;
+    const long long offset = PyLong_AsLongLong(attribute);
+    Py_DECREF(attribute);
+    if (offset == -1 && PyErr_Occurred())
+        return -1;
+    self->monotonic = monotonic;
+    self->now = monotonic + offset;
+    return 0;
+}
+
+/* Counts an access to a session that surely lives, and whose times wait to be written already: the
+ * same as `Hitting.hit`, in the case that is nearly all of them. 0 leaves it to that, with nothing
+ * counted. */
+static int
+quick_count(Quick *self, const Answer *answer)
+{
+    Standing *standing = self->standing;
+    Times *times = answer->times;
+    int64_t expiry;
+    if (answer->since != standing->since || self->monotonic >= standing->until ||
+        standing->is_down || self->now >= times->calm_until ||
+        __builtin_add_overflow(self->now, times->max_idle_ms, &expiry))
+        return 0;
+    if (self->now > times->own_accessed) {
+        times->own_last_accessed = times->own_accessed;
+        times->own_accessed = self->now;
+        times->own_expiry = expiry;
+    }
+    times->used_at = self->monotonic;
+    if (times->frequency < self->frequency_max)
+        times->frequency++;
+    standing->hits++;
+    return 1;
+}
+
+static PyObject *
+quick_answer(Quick *self, PyObject *data)
+{
+    Answer *answer = NULL;
+    if (self->names == NULL) /* The collector has been here. */
+        Py_RETURN_NONE;
+    if (PyBytes_CheckExact(data))
+        answer = names_search(self->names, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data));
+    if (answer == NULL)
+        return PyObject_CallOneArg(self->unknown, data);
+    /* They come from memory while the clock is looked at. */
+    __builtin_prefetch(&answer->times->own_accessed, 1);
+    __builtin_prefetch(answer->own);
+    __builtin_prefetch(answer->attributes);
+    Py_INCREF(answer); /* The clock is Python's, and may do as it likes. */
+    PyObject *whole = NULL;
+    if (quick_look(self) == 0) {
+        if (answer->times != NULL && quick_count(self, answer))
+            whole = written(answer, answer->times, NULL);
+        else
+            whole = PyObject_CallOneArg(self->known, (PyObject *)answer);
+    }
+    Py_DECREF(answer);
+    return whole;
+}
+
+static PyMethodDef quick_methods[] = {
+    {"answer", (PyCFunction)quick_answer, METH_O, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyTypeObject QuickType = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "moorline_sidecar.hot._compiled.Quick",
+    .tp_basicsize = sizeof(Quick),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .tp_new = quick_new,
+    .tp_dealloc = (destructor)quick_dealloc,
+    .tp_traverse = (traverseproc)quick_traverse,
+    .tp_clear = (inquiry)quick_clear,
+    .tp_methods = quick_methods,
+};
+
 /* --- The module ----------------------------------------------------------------------------- */
 
 static PyMethodDef methods[] = {
     {"instant", instant, METH_O, NULL},
+    {"hit", hit, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 
+static int
+fill(PyObject *module)
+{
+    PyTypeObject *types[] = {&TimesType, &StandingType, &AnswerType, &NamesType, &QuickType};
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+        if (PyModule_AddType(module, types[i]) < 0)
+            return -1;
+    /* In the order of its arguments, as a Struct of msgspec has it. */
+    PyObject *names = Py_BuildValue(
+        "(sssssssssssss)", "own_accessed", "own_expiry", "stored_accessed", "stored_expiry",
+        "stored_node", "deadline", "max_idle_ms", "own_last_accessed", "calm_until", "is_queued",
+        "is_in_flight", "used_at", "frequency");
+    if (names == NULL)
+        return -1;
+    const int failed = PyDict_SetItemString(TimesType.tp_dict, "__match_args__", names);
+    Py_DECREF(names);
+    PyType_Modified(&TimesType);
+    return failed;
+}
+
 static PyModuleDef_Slot slots[] = {
+    {Py_mod_exec, fill},
+#ifdef Py_mod_multiple_interpreters
+    {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED},
+#endif
     {0, NULL},
 };
 
 static struct PyModuleDef module = {
     PyModuleDef_HEAD_INIT,
     .m_name = "moorline_sidecar.hot._compiled",
-    .m_size = 0,
     .m_methods = methods,
     .m_slots = slots,
 };

@@ -1,10 +1,16 @@
-"""What every hit touches, in Python: what `_compiled.c` does, without a compiler."""
+"""What every hit touches, in Python: the reference for `_compiled.c`, and its stand-in."""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final, Protocol
+
+from msgspec import Struct
+
+LINE_BYTES: Final = len(b"GET /v1/sessions/") + 32
+"""What names of answers differ by: the line up to an id of 32 characters."""
 
 REMEMBERED: Final = 4_096
 """Milliseconds, as a second of a busy worker has them, and seconds; half a megabyte."""
@@ -14,6 +20,10 @@ LAST_INSTANT: Final = 253_402_300_799_999
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MS: Final = tuple(b"%03dZ" % ms for ms in range(1000))
+_BEFORE_ACCESSED: Final = b'","accessed":"'
+_BEFORE_LAST: Final = b'","lastAccessed":"'
+_BEFORE_EXPIRY: Final = b'","expires":"'
+_END: Final = b"}"
 
 
 @functools.lru_cache(maxsize=REMEMBERED)
@@ -33,3 +43,167 @@ def instant(ms: int) -> bytes:
 def _second(seconds: int) -> bytes:
     # Sessions in use share the seconds of "now" and of "now + maxIdle".
     return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S.").encode()
+
+
+TIMES_BYTES: Final = len(_BEFORE_ACCESSED + _BEFORE_LAST + _BEFORE_EXPIRY) + 3 * len(instant(0))
+"""What `hit` puts between `own` and `middle`."""
+
+
+class Times(Struct, gc=False):
+    """The times of a copy: this worker's own, and what it last knew to be stored; milliseconds.
+
+    Mutable, because every hit moves them; the copy and the queue of unwritten times share one.
+    What else a hit moves is with them: `used_at`, by the monotonic clock, and `frequency`, how
+    often the copy was used of late, as the L1 counts it.
+    """
+
+    own_accessed: int
+    own_expiry: int | None
+    stored_accessed: int
+    stored_expiry: int | None
+    stored_node: str
+    deadline: int | None
+    max_idle_ms: int
+    own_last_accessed: int = 0
+    calm_until: int = 0
+    """Until then an access only moves the own times: see `policies.calm_until`. 0 where nobody has
+    looked.
+
+    Whoever moves the stored times, `max_idle_ms` or `is_queued` sets it to 0."""
+    is_queued: bool = False
+    is_in_flight: bool = False
+    used_at: int = 0
+    frequency: int = 0
+
+
+class Standing(Struct, gc=False):
+    """What decides whether any copy may be answered with: asked at each hit, kept elsewhere.
+
+    The change stream vouches, before `until`, for what was confirmed after `since`: moments of the
+    monotonic clock. `is_down`: the store is out of reach. `hits` are those that nobody else counts.
+    """
+
+    since: int = 0
+    until: int = 0
+    is_down: bool = False
+    hits: int = 0
+
+
+class Answer(Struct, eq=False, kw_only=True, gc=False):
+    """The answer to a hit on a session that expires: all that does not change between two of them.
+
+    `lead` is status line and fields, `own` its tag up to `tag_end`, framing, and from `json_start`
+    on the JSON up to the times; `middle` is what follows them. What many sessions have in common
+    they share, and `attributes` is the text that the session holds: the fewer bytes are a session's
+    own, the fewer a hit has to fetch from memory. `other` is of another context. While `names`
+    finds it, `entry` is whose it is.
+    """
+
+    context: str
+    lead: bytes
+    own: bytes
+    middle: bytes
+    attributes: bytes
+    tag_end: int
+    json_start: int
+    other: Answer | None = None
+    entry: Any = None
+    name: bytes = b""
+    names: dict[bytes, Answer] | None = None
+
+    def unname(self) -> None:
+        """Be found no more."""
+        if self.names is None:
+            return
+        if self.names.get(self.name) is self:
+            del self.names[self.name]
+        self.names = self.entry = None
+        self.name = b""
+
+
+class Names:
+    """Answers by whole requests that ask for them."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, Answer] = {}
+        self.find = self._known.get
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def put(self, answer: Answer, entry: Any, since: int, name: bytes, rest: bytes) -> None:  # noqa: ANN401, ARG002
+        """Let an answer of an entry be found: by one name, and instead of any other's.
+
+        `rest` is what the name has after `LINE_BYTES`, the same object for all who have the same.
+        By the name it is trusted as long as the stream is the one that has begun at `since`.
+
+        Raises:
+            ValueError: the name is not such a line and that rest.
+        """
+        if len(name) < LINE_BYTES or name[LINE_BYTES:] != rest:
+            raise ValueError("the name does not end with the rest")
+        answer.unname()
+        displaced = self._known.get(name)
+        if displaced is not None:
+            displaced.unname()
+        answer.entry, answer.name, answer.names = entry, name, self._known
+        self._known[name] = answer
+
+    def clear(self) -> None:
+        """Let nothing be found; entries let go of their answers later."""
+        self._known.clear()
+
+
+class Clock(Protocol):
+    """`offset` is what the store's time is ahead of the monotonic one, in milliseconds."""
+
+    offset: int
+
+    def nanoseconds(self) -> int:
+        """The monotonic time."""
+
+
+class Quick:
+    """Answers those requests that are the names of answers.
+
+    `known` is asked for the answer to a hit, if it is one; the compiled class asks it only where
+    it is not sure itself. `unknown` is asked about all that is no name.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 the compiled class needs them all
+        self,
+        names: Names,
+        standing: Standing,  # noqa: ARG002
+        clock: Clock,  # noqa: ARG002
+        frequency_max: int,  # noqa: ARG002
+        known: Callable[[Answer], bytes | None],
+        unknown: Callable[[bytes], bytes | None],
+    ) -> None:
+        self._find = names.find
+        self._known = known
+        self._unknown = unknown
+
+    def answer(self, data: bytes) -> bytes | None:
+        """The framed answer to a hit; None for all else."""
+        answer = self._find(data)
+        return self._unknown(data) if answer is None else self._known(answer)
+
+
+def hit(answer: Answer, times: Times, more: bytes = b"") -> bytes:
+    """The whole answer to a hit on a session that expires, framed; `more` are further fields."""
+    return b"".join(
+        (
+            answer.lead,
+            more,
+            answer.own,
+            _BEFORE_ACCESSED,
+            instant(times.own_accessed),
+            _BEFORE_LAST,
+            instant(times.own_last_accessed),
+            _BEFORE_EXPIRY,
+            instant(times.own_expiry or 0),
+            answer.middle,
+            answer.attributes,
+            _END,
+        )
+    )

@@ -43,7 +43,7 @@ class Administration:
 
     async def stats(self) -> Stats:
         core = self._sessions.core
-        counters = core.counters
+        counters = core.counted()
         since = _since(counters, self._before)
         asked = since.hits + since.revalidated + since.misses
         last = self._sessions.housekeeping.last
@@ -75,7 +75,7 @@ class Administration:
         core.counters.forget_lifetimes()
         core.l1.high_water = core.l1.sessions
         self._added_before = core.l1.added
-        self._before = dataclasses.replace(core.counters)
+        self._before = core.counted()
 
     async def scavenge(self, *, everywhere: bool) -> ScavengeResult:
         done = await self._sessions.housekeeping.scavenge(everywhere=everywhere)
@@ -122,7 +122,7 @@ class Administration:
         return {
             **({} if age_ms is None else {"stream_age_ms": age_ms}),
             "stream_is_live": core.coverage.is_live(now),
-            **dataclasses.asdict(core.counters),
+            **dataclasses.asdict(core.counted()),
             "cached_sessions": core.l1.sessions,
             "cached_bytes": core.l1.bytes,
             "unsaved": self._sessions.unsaved,

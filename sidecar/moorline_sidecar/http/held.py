@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from moorline_sidecar.cache.entry import Answer, Entry
+from moorline_sidecar.cache.entry import Entry
 from moorline_sidecar.domain.ids import Hint
+from moorline_sidecar.hot import Answer
 from moorline_sidecar.http.gate import Gate
 from moorline_sidecar.http.rendering import Renderer
 from moorline_sidecar.http.rests import Rest

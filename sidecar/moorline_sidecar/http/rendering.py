@@ -12,12 +12,11 @@ from functools import lru_cache
 import msgspec
 from msgspec import Raw, Struct
 
-from moorline_sidecar.cache.entry import Answer, Entry
+from moorline_sidecar.cache.entry import Entry
 from moorline_sidecar.domain.content import content_of
 from moorline_sidecar.domain.ids import Hint
-from moorline_sidecar.domain.policies import Times
 from moorline_sidecar.domain.session import Session
-from moorline_sidecar.hot import instant
+from moorline_sidecar.hot import TIMES_BYTES, Answer, instant
 from moorline_sidecar.http.framing import STATUS_LINES, length_and_end
 from moorline_sidecar.http.messages import Response
 from moorline_sidecar.http.tags import entity_tag
@@ -26,12 +25,8 @@ from moorline_sidecar.sessions.finding import Source
 _OK = STATUS_LINES[200]
 _JSON = b"Content-Type: application/json\r\n"
 _NO_STORE = b"Cache-Control: no-store\r\n"
-_BEFORE_ACCESSED = b'","accessed":"'
-_BEFORE_LAST = b'","lastAccessed":"'
-_BEFORE_EXPIRY = b'","expires":"'
 _END = b"}"
 _NO_ATTRIBUTES = b"{}"
-_TIMES_BYTES = len(_BEFORE_ACCESSED + _BEFORE_LAST + _BEFORE_EXPIRY) + 4 * len(instant(0))
 _encode = msgspec.json.Encoder().encode
 
 
@@ -49,28 +44,6 @@ class Facts(Struct, frozen=True, gc=False):
     is_degraded: bool = False
     at_least: int = 0
     more: bytes = b""
-
-
-def hit(answer: Answer, times: Times, more: bytes = b"") -> bytes:
-    """The whole answer to a hit on a session that expires, framed; `more` are further fields."""
-    return b"".join(
-        (
-            answer.lead,
-            more,
-            answer.own,
-            answer.frame,
-            answer.created,
-            _BEFORE_ACCESSED,
-            instant(times.own_accessed),
-            _BEFORE_LAST,
-            instant(times.own_last_accessed),
-            _BEFORE_EXPIRY,
-            instant(times.own_expiry or 0),
-            answer.middle,
-            answer.attributes,
-            _END,
-        )
-    )
 
 
 class Renderer:
@@ -150,12 +123,13 @@ class Renderer:
     def _encoded(self, entry: Entry, facts: Facts) -> Answer:
         session = entry.record
         assert isinstance(session, Session)  # noqa: S101 tombstones are answered with a problem
-        identity = b'{"id":%b' % _encode(facts.session_id)
-        frame = b',"worker":%b,"context":%b,"version":%d,"new":%b,"created":"' % (
+        before_times = b'{"id":%b,"worker":%b,"context":%b,"version":%d,"new":%b,"created":"%b' % (
+            _encode(facts.session_id),
             self._worker_json,
             _encode(facts.context),
             session.version,
             b"true" if facts.is_new else b"false",
+            instant(session.created),
         )
         middle = b'","maxIdleSeconds":%b,"principal":%b,"attributes":' % (
             _encode(_seconds(session.max_idle_ms)),
@@ -163,16 +137,13 @@ class Renderer:
         )
         attributes = content_of(session.contexts).text(facts.context) or _NO_ATTRIBUTES
         hit = Facts(facts.session_id, facts.context, Source.HIT)
-        before_times = len(identity) + len(frame)
-        size = before_times + _TIMES_BYTES + len(middle) + len(attributes) + len(_END)
+        size = len(before_times) + TIMES_BYTES + len(middle) + len(attributes) + len(_END)
         tag = _tag(entry, hit)
         head = tag + length_and_end(size)
         return Answer(
             context=sys.intern(facts.context),
             lead=_one(_OK + _JSON + self._common(entry, hit)),
-            own=head + identity,
-            frame=_one(frame),
-            created=instant(session.created),
+            own=head + before_times,
             middle=_one(middle),
             attributes=attributes,
             tag_end=len(tag),
@@ -183,10 +154,8 @@ class Renderer:
 def _joined(entry: Entry, answer: Answer) -> bytes:
     times = entry.times
     expiry = times.own_expiry
-    return b'%b%b%b","accessed":"%b","lastAccessed":"%b","expires":%b%b%b}' % (
+    return b'%b","accessed":"%b","lastAccessed":"%b","expires":%b%b%b}' % (
         answer.own[answer.json_start :],
-        answer.frame,
-        answer.created,
         instant(times.own_accessed),
         instant(times.own_last_accessed),
         b"null" if expiry is None else b'"' + instant(expiry),

@@ -40,11 +40,12 @@ _ASKS_FOR_MORE: Final = frozenset(
 
 
 class Rest(Struct, frozen=True, gc=False):
-    """`hint` is that of the request, beside what a cookie may say."""
+    """`hint` is that of the request, beside what a cookie may say; `text` is the rest itself."""
 
     request: Request
     context: str
     hint: Hint | None
+    text: bytes
 
 
 class Rests:

@@ -12,13 +12,15 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from moorline_sidecar.cache.entry import Entry
+from moorline_sidecar.cache.l1 import FREQUENCY_MAX
 from moorline_sidecar.errors import InvalidRequest
+from moorline_sidecar.hot import LINE_BYTES, Answer, Quick, hit
 from moorline_sidecar.http.asking import Asking
 from moorline_sidecar.http.by_cookie import ByCookie
 from moorline_sidecar.http.gate import Gate
 from moorline_sidecar.http.held import Held
 from moorline_sidecar.http.limits import Limits
-from moorline_sidecar.http.rendering import hit
 from moorline_sidecar.http.rests import PlainReader, Rest, Rests
 from moorline_sidecar.http.shortcut_by_cookie import COOKIE_LINE, ShortcutByCookie
 from moorline_sidecar.http.targets import named_session, target_of
@@ -27,9 +29,8 @@ from moorline_sidecar.sessions.service import Sessions
 
 _START: Final = b"GET /v1/sessions/"
 _LINE: Final = re.compile(rb"GET /v1/sessions/([A-Za-z0-9_-]{32})\Z")
-_ANY_ID: Final = "0" * 32
+_ANY_ID: Final = "0" * (LINE_BYTES - len(_START))
 _ANY: Final = _START + _ANY_ID.encode()
-_LINE_BYTES: Final = len(_ANY)
 
 
 class Shortcut:
@@ -43,14 +44,19 @@ class Shortcut:
         default_context: str,
         limits: Limits,
     ) -> None:
-        held = Held(sessions, gate, Hitting(sessions.core, sessions.touching))
+        core = sessions.core
+        held = Held(sessions, gate, Hitting(core, sessions.touching))
         self._find = held.find
         self._hit = held.hit
-        self._l1 = sessions.core.l1
-        self._named = sessions.core.l1.named
+        self._names = sessions.core.l1.names
+        self._standing = core.standing
+        self.answer = Quick(
+            self._names, core.standing, core.clock, FREQUENCY_MAX, self._known, self._unknown
+        ).answer
+        """The `messages.Quick` of these sessions."""
         self._is_guarded = gate.is_guarded
         self._reader = PlainReader(gate, default_context, limits)
-        self._rests = Rests(self._read, limits.head_bytes - _LINE_BYTES)
+        self._rests = Rests(self._read, limits.head_bytes - LINE_BYTES)
         self._by_cookie = ShortcutByCookie(by_cookie, held, self._reader, limits)
 
     def follow(self, by_cookie: ByCookie, default_context: str) -> None:
@@ -58,23 +64,18 @@ class Shortcut:
         self._reader.default_context = default_context
         self._rests.clear()
         self._by_cookie.follow(by_cookie)
-        self._l1.forget_names()
+        self._names.clear()
 
-    def answer(self, data: bytes) -> bytes | None:
-        """The `messages.Quick` of these sessions."""
-        answer = self._named(data)
-        if answer is None:
-            return self._recognized(data)
-        entry = answer.entry
-        if entry is None or not self._hit(entry):
-            return None
-        return hit(answer, entry.times)
+    def _known(self, answer: Answer) -> bytes | None:
+        """The answer to a request that is its name, if it is a hit."""
+        entry: Entry = answer.entry
+        return hit(answer, entry.times) if self._hit(entry) else None
 
-    def _recognized(self, data: bytes) -> bytes | None:
+    def _unknown(self, data: bytes) -> bytes | None:
         """The answer to a request that is known by its parts, and from now on as a whole."""
         if not data.startswith(_START):
             return self._by_cookie.answer(data) if data.startswith(COOKIE_LINE) else None
-        line, after = data[:_LINE_BYTES], data[_LINE_BYTES:]
+        line, after = data[:LINE_BYTES], data[LINE_BYTES:]
         match = _LINE.match(line)
         if match is None:
             return None
@@ -87,7 +88,7 @@ class Shortcut:
             return None
         entry, answer = found
         if not self._is_guarded:  # by its name it would be found whatever the token is by then
-            self._l1.name(entry, answer, data)
+            self._names.put(answer, entry, self._standing.since, data, rest.text)
         return hit(answer, entry.times) if self._hit(entry) else None
 
     def _read(self, rest: bytes) -> Rest | None:
@@ -106,4 +107,4 @@ class Shortcut:
         hint = Asking(request, {}, context).hint(named)
         if named.session_id != _ANY_ID or hint is None:
             return None
-        return Rest(request, context, hint)
+        return Rest(request, context, hint, rest)

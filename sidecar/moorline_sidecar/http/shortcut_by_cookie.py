@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import Final
 
 from moorline_sidecar.domain.ids import parse_hint
+from moorline_sidecar.hot import hit
 from moorline_sidecar.http.by_cookie import ByCookie
 from moorline_sidecar.http.held import Held
 from moorline_sidecar.http.limits import Limits
 from moorline_sidecar.http.reading import slice_bytes
-from moorline_sidecar.http.rendering import hit
 from moorline_sidecar.http.rests import PlainReader, Rest, Rests
 
 COOKIE_LINE: Final = b"GET /v1/session HTTP/1.1\r\n"
@@ -85,7 +85,8 @@ class ShortcutByCookie:
         if request.path != _PATH or request.headers.get(b"cookie") != _ANY:
             return None
         hint = request.headers.get(b"moorline-hint")
-        return Rest(request, context, parse_hint(hint.decode("latin-1")) if hint else None)
+        told = parse_hint(hint.decode("latin-1")) if hint else None
+        return Rest(request, context, told, around)
 
 
 def _place(data: bytes) -> int:

@@ -20,6 +20,7 @@ from typing import Final, TypeVar
 import structlog
 
 from moorline_sidecar.errors import OutcomeUnknown, StoreError, StoreRefused, StoreUnavailable
+from moorline_sidecar.hot import Standing
 from moorline_sidecar.sessions.clock import Clock
 from moorline_sidecar.sessions.counters import Counters
 from moorline_sidecar.stores.base import SessionStore
@@ -53,14 +54,16 @@ log = structlog.get_logger(__name__)
 class Availability:
     """Up or down, kept by calls and by the heartbeat; also where the store's clock is heard."""
 
-    def __init__(self, store: SessionStore, clock: Clock, counters: Counters) -> None:
+    def __init__(
+        self, store: SessionStore, clock: Clock, counters: Counters, standing: Standing
+    ) -> None:
         self._store = store
         self._clock = clock
         self._counters = counters
         self._failed = asyncio.Event()
         self._beats: set[asyncio.Task[bool]] = set()
         self._heard_at = -1
-        self.is_down = False
+        self._standing = standing
         self._quiet_until = 0
         self.observe: Observe = _unobserved
         self.on_loss: Callable[[], None] = _unobserved_loss
@@ -68,6 +71,11 @@ class Availability:
         self.on_return: Callable[[], Awaitable[int]] | None = None
         """Called when the store is back, before anyone else may call it: writes the times that
         waited, and returns for how many milliseconds nothing is to be ended for idleness."""
+
+    @property
+    def is_down(self) -> bool:
+        """Whether the store is out of reach."""
+        return self._standing.is_down
 
     @property
     def is_quiet(self) -> bool:
@@ -79,7 +87,7 @@ class Availability:
 
     def begin_away(self) -> None:
         """Let nobody through before the first heartbeat has been answered, and `on_return` done."""
-        self.is_down = True
+        self._standing.is_down = True
 
     def check(self) -> None:
         """Raise StoreUnavailable while the outage lasts."""
@@ -197,7 +205,7 @@ class Availability:
         if not self.is_down:
             self._counters.outages += 1
             log.warning("the store is out of reach", why=why)
-            self.is_down = True
+            self._standing.is_down = True
             self._failed.set()
             self.on_loss()
 
@@ -208,7 +216,7 @@ class Availability:
             except StoreError:
                 return
             self._quiet_until = self._clock.monotonic() + quiet_ms
-        self.is_down = False
+        self._standing.is_down = False
         log.info("the store is in reach again")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from moorline_api import CacheMode, OnOutage
@@ -13,9 +14,10 @@ from moorline_sidecar.cache.entry import Entry, times_of
 from moorline_sidecar.cache.l1 import L1
 from moorline_sidecar.domain.ids import Hint
 from moorline_sidecar.domain.merging import Asked, Verdict, compacted, merge, rebased
-from moorline_sidecar.domain.policies import Policy, Times, expiry_of, is_expired
+from moorline_sidecar.domain.policies import Policy, expiry_of, is_expired
 from moorline_sidecar.domain.session import Mark, Record, Session, Tombstone
 from moorline_sidecar.errors import Overloaded, Refusal, SessionEnded, StoreUnavailable
+from moorline_sidecar.hot import Standing, Times
 from moorline_sidecar.sessions.availability import Availability
 from moorline_sidecar.sessions.batching import Batcher
 from moorline_sidecar.sessions.clock import Clock
@@ -45,8 +47,9 @@ class Core:
         self.policy = policy
         self.clock = clock
         self.counters = Counters()
-        self.coverage = Coverage()
-        self.availability = Availability(store, clock, self.counters)
+        self.standing = Standing()
+        self.coverage = Coverage(self.standing)
+        self.availability = Availability(store, clock, self.counters, self.standing)
         self.l1 = L1(policy.cache_sessions, policy.cache_bytes)
         self.caches = policy.cache_mode is CacheMode.ENABLED
         self.unwritten: dict[str, Times] = {}
@@ -75,9 +78,14 @@ class Core:
         """Whether changes are kept while the store is away; without an L1 nothing could be."""
         return self.policy.on_outage is OnOutage.BUFFER and self.caches
 
+    def counted(self) -> Counters:
+        """The counters as they are now."""
+        return replace(self.counters, hits=self.counters.hits + self.standing.hits)
+
     def follow(self, policy: Policy) -> None:
         """Go by another policy: all decisions from now on, and the bounds of the L1."""
         self.policy = policy
+        self.l1.names.clear()
         self._approach_bounds()
         self._policy_changed.set()
         self._policy_changed = asyncio.Event()

@@ -13,6 +13,7 @@ from collections import OrderedDict
 from typing import Final
 
 from moorline_sidecar.cache.entry import Entry
+from moorline_sidecar.hot import Standing
 
 LIVE_MS: Final = 3_000
 """Since the newest question whose answer has shown everything: how old a covered copy may be."""
@@ -27,12 +28,11 @@ BEYOND_ALL: Final = 1 << 63
 class Coverage:
     """Kept by `watching`; asked at each read, so that nothing here awaits or searches.
 
-    Covered is, before `until`, what was confirmed after `since`.
+    Covered is, before `standing.until`, what was confirmed after `standing.since`.
     """
 
-    def __init__(self) -> None:
-        self.since = 0
-        self.until = 0
+    def __init__(self, standing: Standing) -> None:
+        self._standing = standing
         self._complete_until: int | None = None
         self._floors: OrderedDict[str, tuple[int, int]] = OrderedDict()
         self._forgotten_at = -1
@@ -40,10 +40,11 @@ class Coverage:
     def covers(self, confirmed_at: int, now: int) -> bool:
         """Whether a copy, confirmed then, is the newest version but for the last 3 s."""
         # Not equal: within one millisecond nobody knows which came first.
-        return now < self.until and confirmed_at > self.since
+        standing = self._standing
+        return now < standing.until and confirmed_at > standing.since
 
     def is_live(self, now: int) -> bool:
-        return now < self.until
+        return now < self._standing.until
 
     def age_ms(self, now: int) -> int | None:
         """How long ago everything was known; None where no stream has shown that yet."""
@@ -52,16 +53,16 @@ class Coverage:
     def begin(self, now: int) -> None:
         """A stream has begun that tells nothing of what was before: no copy is confirmed by it."""
         self.stop()
-        self.since = now
+        self._standing.since = now
 
     def extend(self, complete_until: int) -> None:
         """All that was acknowledged before this moment has been told."""
         self._complete_until = complete_until
-        self.until = complete_until + LIVE_MS
+        self._standing.until = complete_until + LIVE_MS
 
     def stop(self) -> None:
         """There is no stream, or a gap in what it told."""
-        self.until = 0
+        self._standing.until = 0
         self._complete_until = None
 
     def note(self, key: str, floor: int, heard_at: int) -> None:

@@ -100,7 +100,7 @@ class Creating:
             return None
         clock, times = self._core.clock, entry.times
         is_over = times.own_expiry is not None and times.own_expiry <= clock.now()
-        if not is_over and entry.used_at + UNBORN_MS > clock.monotonic():
+        if not is_over and times.used_at + UNBORN_MS > clock.monotonic():
             return entry
         if key in self._doubtful.get(key, ()):
             self.forget(key)
@@ -112,7 +112,7 @@ class Creating:
         """Count an access to an unborn session; nothing of it is ever written."""
         clock = self._core.clock
         move_times(entry.times, clock.now())
-        entry.used_at = clock.monotonic()
+        entry.times.used_at = clock.monotonic()
 
     def forget(self, key: str) -> bool:
         """Forget an unborn session; whether there was one."""

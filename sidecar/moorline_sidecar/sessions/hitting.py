@@ -28,8 +28,7 @@ class Hitting:
         self._access_at = touching.access_at
         self._clock = core.clock
         self._nanoseconds = core.clock.nanoseconds
-        self._coverage = core.coverage
-        self._availability = core.availability
+        self._standing = core.standing
         self._counters = core.counters
         self._monotonic = self._now = self._expiry = self._max_idle_ms = 0
         self._policy: Policy | None = None
@@ -55,13 +54,13 @@ class Hitting:
         if monotonic != self._monotonic:
             self._tick(monotonic)
         now = self._now
-        coverage = self._coverage
+        standing = self._standing
         times = entry.times
         if (
-            monotonic >= coverage.until
-            or coverage.since != self._since
+            monotonic >= standing.until
+            or standing.since != self._since
             or self._core.policy is not self._policy
-            or self._availability.is_down
+            or standing.is_down
         ):
             self._follow()
             return False
@@ -75,9 +74,9 @@ class Hitting:
                 self._max_idle_ms = times.max_idle_ms
                 self._expiry = now + self._max_idle_ms
             times.own_expiry = self._expiry
-        entry.used_at = self._monotonic
-        if entry.frequency < FREQUENCY_MAX:
-            entry.frequency += 1
+        times.used_at = self._monotonic
+        if times.frequency < FREQUENCY_MAX:
+            times.frequency += 1
         self._counters.hits += 1
         return True
 
@@ -104,14 +103,14 @@ class Hitting:
 
     def _follow(self) -> None:
         """Trust nothing by what was so before another policy, or another stream."""
-        policy, since = self._core.policy, self._coverage.since
+        policy, since = self._core.policy, self._standing.since
         if since != self._since:
             self._since = since
-            self._core.l1.forget_names()
+            self._core.l1.names.clear()
         if policy is self._policy:
             return
         self._policy = policy
-        self._core.l1.forget_names()
+        self._core.l1.names.clear()
         for entry in self._core.l1:  # by another touch period an access may be urgent
             entry.times.calm_until = 0
         self._is_pushed = (

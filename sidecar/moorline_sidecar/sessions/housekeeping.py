@@ -102,7 +102,7 @@ class Housekeeping:
                 continue
             before = core.clock.monotonic() - core.policy.evict_idle_ms
             for entry in core.l1:
-                if entry.used_at <= before:
+                if entry.times.used_at <= before:
                     await self.evict(entry)
 
     async def evict(self, entry: Entry) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from copy import copy
 from typing import Final
 
 from msgspec import Struct, structs
@@ -232,7 +233,7 @@ class _Origin:
         assert isinstance(entry.stored, Session)  # noqa: S101 a tombstone is not renewed
         self.key = entry.key
         self.stored = entry.stored
-        self.times = structs.replace(entry.times)
+        self.times = copy(entry.times)
         self.shown = served_session(entry)
 
 

@@ -10,9 +10,10 @@ from typing import Final
 import structlog
 
 from moorline_sidecar.cache.entry import Entry
-from moorline_sidecar.domain.policies import Times, calm_until, is_urgent, move_times, touch_period
+from moorline_sidecar.domain.policies import calm_until, is_urgent, move_times, touch_period
 from moorline_sidecar.domain.session import Mark, Session
 from moorline_sidecar.errors import OutcomeUnknown, StoreError, StoreUnavailable
+from moorline_sidecar.hot import Times
 from moorline_sidecar.sessions.core import Core, merge_times
 from moorline_sidecar.stores.base import Touch
 
@@ -66,7 +67,7 @@ class Touching:
         """The same, where somebody has looked at the clock already."""
         times = entry.times
         move_times(times, now)
-        entry.used_at = monotonic
+        times.used_at = monotonic
         period = touch_period(self._core.policy, times.max_idle_ms)
         if is_urgent(times, period):
             return True

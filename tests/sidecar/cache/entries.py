@@ -1,11 +1,16 @@
 """Entries for tests of the L1."""
 
-from moorline_sidecar.cache.entry import Answer, Entry, times_of
+from moorline_sidecar.cache.entry import Entry, times_of
 from moorline_sidecar.domain.changes import Patch
 from moorline_sidecar.domain.merging import Asked
 from moorline_sidecar.domain.session import Session
+from moorline_sidecar.hot import Answer
 
 from tests.contract.sessions import a_session
+
+LINE = b"GET /v1/sessions/" + 32 * b"a"
+REST = b" HTTP/1.1\r\n\r\n"
+"""Together the name of an answer."""
 
 A_CHANGE = Asked(patch=Patch(context="/", set={"a": 1}))
 
@@ -28,8 +33,6 @@ def an_answer(context: str = "/") -> Answer:
         context=context,
         lead=b"lead",
         own=b"own",
-        frame=b"frame",
-        created=b"created",
         middle=b"middle",
         attributes=b"{}",
         tag_end=0,

@@ -2,10 +2,11 @@ import gc
 
 import pytest
 from moorline_sidecar.cache.entry import CONTEXT_BYTES, ENTRY_BYTES, Entry, detached, times_of
+from moorline_sidecar.cache.l1 import L1
 from moorline_sidecar.domain.changes import Patch, content_size
 from moorline_sidecar.domain.merging import Asked
-from moorline_sidecar.domain.policies import Times
 from moorline_sidecar.domain.session import Reason, Record, Session, Tombstone
+from moorline_sidecar.hot import Times
 
 from tests.contract.sessions import IDLE, T0, a_session
 from tests.sidecar.cache.entries import A_CHANGE, an_answer, an_entry, weighing
@@ -33,7 +34,7 @@ def test_a_new_entry_serves_what_is_stored() -> None:
 
     assert entry.key == session.key
     assert entry.record is entry.stored is session
-    assert (entry.confirmed_at, entry.used_at, entry.cookie_set) == (5, 5, T0 + 3)
+    assert (entry.confirmed_at, entry.times.used_at, entry.cookie_set) == (5, 5, T0 + 3)
     assert entry.promised == []
 
 
@@ -44,6 +45,22 @@ def test_no_collection_has_to_look_at_an_entry() -> None:
 
     kept = (entry, entry.times, entry.record, answer)
     assert not [each for each in kept if gc.is_tracked(each)]
+
+
+@pytest.mark.parametrize("drop", ["another record", "evicted"])
+def test_the_answers_of_many_contexts_are_forgotten_one_after_the_other(drop: str) -> None:
+    l1 = L1(1, 1 << 30)
+    entry = held(a_session())
+    l1.put(entry)
+    for _ in range(200_000):
+        entry.keep(an_answer())
+
+    if drop == "evicted":
+        l1.put(held(a_session("other")))
+    else:
+        entry.hold(entry.stored, entry.stored)
+
+    assert entry.answer is None
 
 
 def test_the_times_of_a_session_are_its_own() -> None:

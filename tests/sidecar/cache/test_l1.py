@@ -5,7 +5,7 @@ from moorline_sidecar.cache.entry import Entry, times_of
 from moorline_sidecar.cache.l1 import L1
 from moorline_sidecar.domain.session import Reason, Tombstone
 
-from tests.sidecar.cache.entries import an_answer, an_entry, weighing
+from tests.sidecar.cache.entries import LINE, REST, an_answer, an_entry, weighing
 
 ONE = an_entry("any").size
 ROOMY = 1 << 30
@@ -83,8 +83,8 @@ def test_what_was_dropped_is_in_no_cycle_as_nothing_would_collect_it() -> None:
     assert middle is not None
     answer = an_answer()
     middle.keep(answer)
-    l1.name(middle, answer, b"name")
-    l1.forget_names()
+    l1.names.put(answer, middle, 0, LINE + REST, REST)
+    l1.names.clear()
     l1.drop("b")
 
     assert (middle.before, middle.after, answer.entry, answer.names) == (None, None, None, None)
@@ -307,8 +307,8 @@ def named() -> tuple[L1, Entry]:
     assert entry is not None
     entry.keep(an_answer())
     assert entry.answer is not None
-    l1.name(entry, entry.answer, b"name")
-    assert l1.named(b"name") is entry.answer
+    l1.names.put(entry.answer, entry, 0, LINE + REST, REST)
+    assert l1.names.find(LINE + REST) is entry.answer
     assert entry.answer.entry is entry
     return l1, entry
 
@@ -317,9 +317,11 @@ def test_an_answer_is_found_by_its_last_name() -> None:
     l1, entry = named()
     assert entry.answer is not None
 
-    l1.name(entry, entry.answer, b"other")
+    l1.names.put(entry.answer, entry, 0, LINE + b"other", b"other")
 
-    assert (l1.named(b"name"), l1.named(b"other")) == (None, entry.answer)
+    assert l1.names.find(LINE + REST) is None
+    assert l1.names.find(LINE + b"other") is entry.answer
+    assert len(l1.names) == 1
 
 
 @pytest.mark.parametrize(
@@ -329,7 +331,7 @@ def test_an_answer_is_found_by_its_last_name() -> None:
         pytest.param(lambda _, entry: entry.outdate(99, 1), id="it is outdated"),
         pytest.param(lambda l1, _: l1.put(an_entry("a")), id="another entry"),
         pytest.param(lambda l1, _: l1.resize(1, 1), id="it is evicted"),
-        pytest.param(lambda l1, _: l1.forget_names(), id="all names are forgotten"),
+        pytest.param(lambda l1, _: l1.names.clear(), id="all names are forgotten"),
     ],
 )
 def test_an_answer_is_not_found_after(change: Callable[[L1, Entry], None]) -> None:
@@ -337,4 +339,4 @@ def test_an_answer_is_not_found_after(change: Callable[[L1, Entry], None]) -> No
 
     change(l1, entry)
 
-    assert l1.named(b"name") is None
+    assert l1.names.find(LINE + REST) is None

@@ -23,7 +23,7 @@ def hits_of_l1(trace: Iterable[str], most: int) -> int:
             hits += 1
         else:
             entry = ENTRIES.get(key) or an_entry(key)
-            entry.frequency = 0
+            entry.times.frequency = 0
             l1.put(entry)
     return hits
 

@@ -21,8 +21,8 @@ from tests.contract.sessions import T0, a_session
 SESSIONS = 200
 RENDERER = Renderer("node3")
 ROOMY = 1 << 30
-NAME = b"GET /v1/sessions/%b HTTP/1.1\r\nHost: localhost:7070\r\nMoorline-Hint: 1.node3\r\n\r\n"
-"""A whole request."""
+REST = b" HTTP/1.1\r\nHost: localhost:7070\r\nMoorline-Hint: 1.node3\r\n\r\n"
+"""Of whole requests, behind the id."""
 
 
 def a_cart(number: int, size: int) -> dict[str, Any]:
@@ -48,7 +48,8 @@ def cached(l1: L1, session_id: str, document: bytes) -> int:
     l1.put(entry)
     answer = RENDERER.json(entry, Facts(session_id, "/", Source.HIT))
     assert entry.answer is not None
-    l1.name(entry, entry.answer, NAME % session_id.encode())
+    name = b"GET /v1/sessions/%b%b" % (session_id.encode(), REST)
+    l1.names.put(entry.answer, entry, 0, name, REST)
     return len(answer)
 
 

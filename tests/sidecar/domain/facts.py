@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from moorline_sidecar.domain.policies import Policy, Times
+from moorline_sidecar.domain.policies import Policy
+from moorline_sidecar.hot import Times
 from msgspec import structs
 
 from tests.contract.sessions import IDLE, T0
@@ -21,13 +22,15 @@ def a_policy(**fields: object) -> Policy:
 
 def some_times(**fields: Any) -> Times:  # noqa: ANN401 as `replace` takes them
     """Of a session of half an hour that this worker has just created."""
-    created = Times(
-        own_accessed=T0,
-        own_expiry=T0 + IDLE,
-        stored_accessed=T0,
-        stored_expiry=T0 + IDLE,
-        stored_node=HERE,
-        deadline=None,
-        max_idle_ms=IDLE,
+    return Times(
+        **{
+            "own_accessed": T0,
+            "own_expiry": T0 + IDLE,
+            "stored_accessed": T0,
+            "stored_expiry": T0 + IDLE,
+            "stored_node": HERE,
+            "deadline": None,
+            "max_idle_ms": IDLE,
+            **fields,
+        }
     )
-    return structs.replace(created, **fields)

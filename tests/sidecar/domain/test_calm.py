@@ -1,3 +1,5 @@
+from copy import copy
+
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from moorline_sidecar.domain.ids import Hint
@@ -9,12 +11,19 @@ from moorline_sidecar.domain.policies import (
     may_wait,
     touch_period,
 )
-from msgspec import structs
+from moorline_sidecar.hot import Times
 
 from tests.contract.sessions import IDLE, T0
 from tests.sidecar.domain.facts import HERE, THERE, a_policy, some_times
 
 later_moments = st.integers(T0 + 1, T0 + 3 * IDLE)
+
+
+def moved(times: Times, accessed: int) -> Times:
+    """By an access of which nothing but idleness follows."""
+    after = copy(times)
+    after.own_accessed, after.own_expiry = accessed, accessed + times.max_idle_ms
+    return after
 
 
 @given(
@@ -52,7 +61,7 @@ def test_until_then_an_access_is_neither_urgent_nor_too_late_nor_cut_short(  # n
     assume(calm_ms > 0)
     later = T0 + int(part * (calm_ms - 1))
 
-    accessed = structs.replace(times, own_accessed=later, own_expiry=later + max_idle_ms)
+    accessed = moved(times, later)
 
     assert not is_expired(policy, times, hint, later)
     assert not is_urgent(accessed, period)
@@ -69,7 +78,7 @@ def test_an_access_that_may_wait_is_not_urgent(
     stored_expiry: int | None, max_idle_ms: int, period_ms: int, now: int
 ) -> None:
     times = some_times(stored_expiry=stored_expiry, max_idle_ms=max_idle_ms)
-    accessed = structs.replace(times, own_accessed=now, own_expiry=now + max_idle_ms)
+    accessed = moved(times, now)
 
     assert not (may_wait(times, now, period_ms) and is_urgent(accessed, period_ms))
 

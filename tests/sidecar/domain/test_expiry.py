@@ -3,7 +3,6 @@ from typing import Any
 import pytest
 from moorline_sidecar.domain.ids import Hint
 from moorline_sidecar.domain.policies import (
-    Times,
     deadline_of,
     expiry_of,
     holds_newest_access,
@@ -11,6 +10,7 @@ from moorline_sidecar.domain.policies import (
     slack,
     touch_period,
 )
+from moorline_sidecar.hot import Times
 
 from tests.contract.sessions import IDLE, T0
 from tests.sidecar.domain.facts import HERE, MINUTE, SECOND, THERE, a_policy, some_times

@@ -8,7 +8,6 @@ from moorline_sidecar.cache.entry import times_of
 from moorline_sidecar.domain.ids import Hint
 from moorline_sidecar.domain.policies import (
     Policy,
-    Times,
     expiry_of,
     is_expired,
     is_urgent,
@@ -16,6 +15,7 @@ from moorline_sidecar.domain.policies import (
     touch_period,
 )
 from moorline_sidecar.domain.session import Session
+from moorline_sidecar.hot import Times
 from moorline_sidecar.sessions.core import merge_times
 from msgspec import structs
 

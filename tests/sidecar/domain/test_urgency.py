@@ -1,5 +1,6 @@
 import pytest
-from moorline_sidecar.domain.policies import Times, is_urgent
+from moorline_sidecar.domain.policies import is_urgent
+from moorline_sidecar.hot import Times
 
 from tests.contract.sessions import IDLE, T0
 from tests.sidecar.domain.facts import MINUTE, some_times

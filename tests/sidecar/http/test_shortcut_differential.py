@@ -176,7 +176,7 @@ def outdated(twin: Twin) -> None:
 
 
 def away(twin: Twin) -> None:
-    twin.sessions.core.availability.is_down ^= True
+    twin.sessions.core.standing.is_down ^= True
 
 
 def token(twin: Twin) -> None:

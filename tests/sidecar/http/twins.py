@@ -9,6 +9,7 @@ from moorline_sidecar.cache.entry import Entry
 from moorline_sidecar.domain.cookies import CookiePolicy, Cookies
 from moorline_sidecar.domain.ids import hashed_key
 from moorline_sidecar.domain.policies import Policy
+from moorline_sidecar.hot import Times
 from moorline_sidecar.http.api import Api
 from moorline_sidecar.http.by_cookie import ByCookie
 from moorline_sidecar.http.connections import Connection
@@ -19,7 +20,6 @@ from moorline_sidecar.http.roster import Roster
 from moorline_sidecar.sessions.clock import ManualClock
 from moorline_sidecar.sessions.service import Sessions
 from moorline_sidecar.stores.memory import MemoryStore
-from msgspec import structs
 
 from tests.sidecar.http.raw_client import DEADLINE_S
 
@@ -29,6 +29,8 @@ NAMES: Final = ("ada" + "A" * 29, "bob" + "B" * 29, "eve" + "E" * 29)
 SHORT: Final = "C" * 20
 """The id of another one, which the shortcut does not know how to find."""
 
+
+MOVED: Final = frozenset(Times.__match_args__) - {"calm_until"}
 
 COOKIES: Final = CookiePolicy()
 
@@ -133,17 +135,15 @@ class Twin:
         """All that a request may have moved, apart from the answers."""
         l1 = self.sessions.core.l1
         entries = {
-            entry.key: (
-                structs.asdict(entry.times),
-                entry.used_at,
-                entry.frequency,
-                entry.cookie_set,
-            )
+            entry.key: ({name: getattr(entry.times, name) for name in MOVED}, entry.cookie_set)
             for entry in l1
         }
-        for times, *_ in entries.values():
-            del times["calm_until"]
-        return entries, self.sessions.core.counters, self.traffic, set(self.sessions.core.unwritten)
+        return (
+            entries,
+            self.sessions.core.counted(),
+            self.traffic,
+            set(self.sessions.core.unwritten),
+        )
 
     def _open(self) -> None:
         self._wire = Wire()

@@ -1,0 +1,112 @@
+from copy import copy
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from moorline_sidecar.hot import plain
+
+WHOLE = ("own_accessed", "stored_accessed", "max_idle_ms", "own_last_accessed", "calm_until")
+OPTIONAL = ("own_expiry", "stored_expiry", "deadline")
+COUNTS = ("used_at", "frequency")
+FLAGS = ("is_queued", "is_in_flight")
+REQUIRED = plain.Times.__match_args__[:7]
+EXPECTED = {
+    "own_accessed": 1,
+    "own_expiry": None,
+    "stored_accessed": 3,
+    "stored_expiry": 4,
+    "stored_node": "node5",
+    "deadline": 6,
+    "max_idle_ms": 7,
+    "own_last_accessed": 0,
+    "calm_until": 0,
+    "is_queued": False,
+    "is_in_flight": False,
+    "used_at": 0,
+    "frequency": 0,
+}
+
+numbers = st.integers(-(2**63) + 1, 2**63 - 1)
+fields = st.fixed_dictionaries(
+    {
+        **dict.fromkeys((*WHOLE, *COUNTS), numbers),
+        **dict.fromkeys(OPTIONAL, numbers | st.none()),
+        **dict.fromkeys(FLAGS, st.booleans()),
+        "stored_node": st.text(max_size=3),
+    }
+)
+
+
+def shown(times: Any) -> dict[str, Any]:  # noqa: ANN401 of either implementation
+    return {name: getattr(times, name) for name in type(times).__match_args__}
+
+
+def test_those_of_a_copy_have_been_moved_by_nobody(implementation: ModuleType) -> None:
+    times = implementation.Times(1, None, 3, 4, "node5", 6, 7)
+
+    assert shown(times) == EXPECTED
+    assert repr(times) == f"Times({', '.join(f'{name}={it!r}' for name, it in EXPECTED.items())})"
+
+
+def test_both_have_the_same_fields_in_the_same_order(implementation: ModuleType) -> None:
+    assert implementation.Times.__match_args__ == plain.Times.__match_args__
+
+
+@given(given_fields=fields)
+def test_what_is_given_is_what_is_there(
+    implementation: ModuleType, given_fields: dict[str, Any]
+) -> None:
+    times = implementation.Times(**given_fields)
+
+    assert shown(times) == given_fields
+    assert times == implementation.Times(**given_fields)
+
+
+@given(before=fields, after=fields)
+def test_a_copy_goes_its_own_way(
+    implementation: ModuleType, before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    times = implementation.Times(**before)
+    other = copy(times)
+    assert other == times
+
+    for name, value in after.items():
+        setattr(other, name, value)
+
+    assert (shown(times), shown(other)) == (before, after)
+    assert (times == other) is (before == after)
+    assert (times != other) is (before != after)
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+def test_none_of_the_facts_may_be_left_out(implementation: ModuleType, name: str) -> None:
+    with pytest.raises(TypeError):
+        implementation.Times(**{each: EXPECTED[each] for each in REQUIRED if each != name})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *((name, 2**63) for name in (*WHOLE, *OPTIONAL, *COUNTS)),
+        *((name, "7") for name in (*WHOLE, *OPTIONAL, *COUNTS)),
+        *((name, 1) for name in FLAGS),
+        ("stored_node", b"node5"),
+    ],
+)
+def test_compiled_times_hold_nothing_else(compiled: ModuleType, name: str, value: object) -> None:
+    times = compiled.Times(**EXPECTED)
+
+    with pytest.raises((TypeError, OverflowError)):
+        setattr(times, name, value)
+    with pytest.raises((TypeError, AttributeError)):
+        delattr(times, name)
+
+    assert shown(times) == EXPECTED
+
+
+def test_other_things_are_not_equal(implementation: ModuleType) -> None:
+    assert implementation.Times(**EXPECTED) != SimpleNamespace(**EXPECTED)
+    with pytest.raises(TypeError):
+        hash(implementation.Times(**EXPECTED))
