@@ -120,12 +120,6 @@ def is_ready(health_port: int) -> bool:
         return False
 
 
-def free_port() -> int:
-    with socket.create_server((HOST, 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
 def cpu_seconds(pid: int) -> float:
     """What the threads of a process have had of a core: proc(5), `schedstat`, in nanoseconds.
 

@@ -26,11 +26,11 @@ from msgspec import Struct
 from bench.cluster import ACCOUNTS, Cluster, built
 from bench.errors import BenchError
 from bench.polling import until
-from bench.processes import free_port as any_port
 from bench.processes import is_ready, running, wait_until
 from bench.settings import Settings
 from e2e.cluster.build import HELM
 from e2e.cluster.control_plane import write_kubeconfig
+from e2e.ports import free_port
 
 NAME: Final = "moorline"
 NAMESPACE: Final = "moorline-system"
@@ -107,7 +107,7 @@ def injection_of(operator: dict[str, Any]) -> InjectionSettings:
 @contextlib.contextmanager
 def replica(settings: Settings, release: Release, name: str = NAME) -> Iterator[Operator]:
     """One replica, ready as soon as `lead_here` and time let it be."""
-    port, health_port = any_port(), any_port()
+    port, health_port = free_port(), free_port()
     written = {
         **release.settings,
         "webhook": {**release.settings["webhook"], "port": port, "drain": "1s"},

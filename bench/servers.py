@@ -19,7 +19,6 @@ from bench.clients.connection import tls_address
 from bench.errors import ToolMissing
 from bench.processes import (
     HOST,
-    free_port,
     is_listening,
     is_ready,
     pin_behind,
@@ -28,6 +27,7 @@ from bench.processes import (
 )
 from bench.settings import Settings
 from e2e.cluster.authority import Authority
+from e2e.ports import free_port
 
 WORKER: Final = "node1"
 PEERS: Final = Path(__file__).parent / "peers"

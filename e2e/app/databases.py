@@ -19,6 +19,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
+from e2e.ports import free_port
+
 HOST: Final = "127.0.0.1"
 DATABASE: Final = "moorline"
 """The name of the database, and of its user."""
@@ -384,12 +386,6 @@ def _is_answering(port: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def free_port() -> int:
-    with socket.create_server((HOST, 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def _exists(user: str) -> bool:

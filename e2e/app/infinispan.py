@@ -16,8 +16,9 @@ from moorline_sidecar.stores.infinispan_client import Client
 from moorline_sidecar.stores.infinispan_errors import CALL_ERRORS
 from moorline_sidecar.stores.infinispan_wire import ping
 
-from e2e.app.databases import DATABASE, HOST, START_SECONDS, Database, NotInstalled, free_port
+from e2e.app.databases import DATABASE, HOST, START_SECONDS, Database, NotInstalled
 from e2e.app.jars import INFINISPAN, PACKAGES, NotThere, found
+from e2e.ports import free_port
 
 SECOND_USER: Final = "second"
 """Another user with all rights, with the name as the password, for whoever changes theirs."""

@@ -14,7 +14,8 @@ from typing import Any, Final
 import yaml
 
 from e2e.cluster.authority import Authority, KeyPair
-from e2e.cluster.part import HOST, component, free_port
+from e2e.cluster.part import HOST, component
+from e2e.ports import free_port
 
 START_SECONDS: Final = 60.0
 POLL_SECONDS: Final = 0.05

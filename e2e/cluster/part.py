@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
-import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,10 +11,6 @@ from typing import Final
 HOST: Final = "127.0.0.1"
 STOP_SECONDS: Final = 10.0
 TAIL_LINES: Final = 30
-
-_FIRST_PORT: Final = 10_000
-_EPHEMERAL_PORTS: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
-_USUAL_FIRST_EPHEMERAL_PORT: Final = 32_768
 
 
 class EndedByItself(Exception):
@@ -103,28 +97,3 @@ def component(program: Path, name: str, flags: Mapping[str, object], folder: Pat
     """A part of Kubernetes: `program` is what `build.CLUSTER` makes, the log goes to `folder`."""
     arguments = [f"--{flag}={value}" for flag, value in flags.items()]
     return Part(name, (str(program), name, *arguments), folder / f"{name}.log")
-
-
-def free_port() -> int:
-    """A TCP port that nothing listens on, and that stays free while its part is stopped.
-
-    Ports that the kernel hands out do not: a client that tries to connect to the stopped part may
-    be given that very port, and then is connected to itself.
-    """
-    last = _first_ephemeral_port() - 1
-    while True:
-        port = random.randint(_FIRST_PORT, last)  # noqa: S311 - no secret
-        try:
-            socket.create_server((HOST, port)).close()
-        except OSError:
-            continue
-        return port
-
-
-def _first_ephemeral_port() -> int:
-    try:
-        first = int(_EPHEMERAL_PORTS.read_text().split()[0])
-    except OSError:
-        return _USUAL_FIRST_EPHEMERAL_PORT
-    # Some machines hand out nearly all of them; then there is no better choice.
-    return first if first > 2 * _FIRST_PORT else _USUAL_FIRST_EPHEMERAL_PORT

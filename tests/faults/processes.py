@@ -17,8 +17,8 @@ from typing import Any, Final
 import aiohttp
 from msgspec import Struct
 
+from e2e.ports import free_port
 from tests.faults.link import Link
-from tests.faults.running import kept_port
 
 START_SECONDS: Final = 60.0
 """For a process to be ready on a machine that does much else."""
@@ -67,7 +67,7 @@ class Worker:
         self.kill()
         self.life += 1
         # Others may have got those of the last life meanwhile.
-        self.port, self.health_port, self.ops_port = (kept_port() for _ in range(3))
+        self.port, self.health_port, self.ops_port = (free_port() for _ in range(3))
         asked = json.dumps({"steps": list(steps), "mutation": self._given.mutation})
         command = [sys.executable, "-m", "tests.faults.skewed_sidecar", asked]
         command += ["serve", "--config", str(self._config)]

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 import signal
-import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import (
     AbstractAsyncContextManager,
@@ -27,14 +25,13 @@ from msgspec import Struct, structs
 
 from e2e.app.databases import HOST, Database, running
 from e2e.app.hazelcast import running_members
+from e2e.ports import free_port
 from tests.faults.plan import Fault
 from tests.stores_fixtures import make_tables
 
 COLLECTION: Final = "sessions"
 START_SECONDS: Final = 60.0
 POLL_SECONDS: Final = 0.03
-PORTS: Final = range(12_000, 30_000)
-"""Below those that systems give to connections."""
 
 Running = TypeVar("Running")
 
@@ -189,7 +186,7 @@ async def _make_indexes(uri: str) -> None:
 def database(kind: type[Database]) -> Callable[[Traits, Path], Opened]:
     @asynccontextmanager
     async def opened(traits: Traits, _folder: Path) -> AsyncIterator[Store]:
-        async with _started(running(kind, port=kept_port())) as database:
+        async with _started(running(kind, port=free_port())) as database:
             store = _Server(traits, database)
             try:
                 yield store
@@ -230,12 +227,3 @@ async def shared_folder(traits: Traits, folder: Path) -> AsyncIterator[Store]:
 def direct_uri(port: int) -> str:
     """Of a MongoDB: else the driver would learn the server's own address, and go round a link."""
     return f"mongodb://{HOST}:{port}/?directConnection=true"
-
-
-def kept_port() -> int:
-    """A free port that no connection is given while its listener is away."""
-    for port in random.sample(PORTS, len(PORTS)):
-        with socket.socket() as listener, suppress(OSError):
-            listener.bind((HOST, port))
-            return port
-    raise RuntimeError("no port is free")

@@ -9,7 +9,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from typing import Any, Final
 import yaml
 from moorline_operator import naming
 
+from e2e.ports import free_port
 from tests.operator.addresses import own_address
 from tests.operator.balancer import Balancer
 from tests.operator.control_plane import CommandFailed, ControlPlane
@@ -62,8 +62,8 @@ class Replica:
 
     def __init__(self, folder: Path, name: str, kubeconfig: Path, settings: dict[str, Any]) -> None:
         self.name = name
-        self.port = _free_port()
-        self.health_port = _free_port()
+        self.port = free_port()
+        self.health_port = free_port()
         self._kubeconfig = kubeconfig
         self._settings = folder / f"{name}.yaml"
         self._log = folder / f"{name}.log"
@@ -290,9 +290,3 @@ def wait_until_unguarded(control_plane: ControlPlane) -> None:
 def decoded(secret: dict[str, Any]) -> dict[str, bytes]:
     """The data of a Secret."""
     return {name: base64.b64decode(value) for name, value in secret.get("data", {}).items()}
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port

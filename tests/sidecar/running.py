@@ -15,6 +15,8 @@ from typing import Any, Final
 import aiohttp
 from msgspec import Struct
 
+from e2e.ports import free_port
+
 START_SECONDS: Final = 30.0
 """A process is ready in less than one; the machine may be busy."""
 
@@ -52,13 +54,6 @@ class Sidecar(Struct, frozen=True):
         """End the process in good order; its exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(seconds)
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @contextlib.contextmanager
