@@ -22,7 +22,7 @@ from moorline_operator import naming
 
 from e2e.ports import free_port
 from tests.operator.addresses import own_address
-from tests.operator.balancer import Balancer
+from tests.operator.balancer import Balancer, Pod, Probe
 from tests.operator.control_plane import CommandFailed, ControlPlane
 from tests.operator.workloads import a_bare_pod
 
@@ -71,7 +71,13 @@ class Replica:
         members["webhook"] = {**members["webhook"], "port": self.port}
         self._settings.write_text(yaml.safe_dump(members), encoding="utf-8")
         self._process: subprocess.Popen[bytes] | None = None
+        self._pod: Pod | None = None
         self._begun_at = 0
+
+    @property
+    def pod(self) -> Pod | None:
+        """What its Service knows it by, while it runs."""
+        return self._pod if self.is_running else None
 
     @property
     def log(self) -> str:
@@ -83,7 +89,8 @@ class Replica:
 
     @property
     def is_running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
+        process = self._process
+        return process is not None and process.poll() is None
 
     def start(self) -> None:
         """Start the process if it does not run; `Installation.until_ready` waits for it."""
@@ -101,9 +108,12 @@ class Replica:
             self._process = subprocess.Popen(
                 [*command, str(self._settings)], env=environment, stdout=log, stderr=log
             )
+        self._pod = Pod(self.port, self.health_port)
 
     def ask_to_stop(self) -> None:
-        """As the kubelet does first."""
+        """Delete the pod: its kubelet and its Service hear of it at the same time."""
+        if self._pod is not None:
+            self._pod.deleted = time.monotonic()
         self._signal(signal.SIGTERM)
 
     def kill(self) -> None:
@@ -152,9 +162,7 @@ class Installation:
             Replica(folder, f"{RELEASE}-{number}", kubeconfig, settings)
             for number in range(REPLICAS)
         ]
-        self.balancer = Balancer(
-            own_address(), [(one.port, one.health_port) for one in self.replicas]
-        )
+        self.balancer = Balancer(own_address(), self.replicas, self._probe())
         self.account = f"system:serviceaccount:{NAMESPACE}:{account}"
         self.webhook_configuration: str = settings["webhook"]["configuration"]
         self.secret: str = settings["webhook"]["secret"]
@@ -189,8 +197,12 @@ class Installation:
 
     def until_ready(self) -> None:
         """Wait until each replica that runs takes requests."""
-        ports = {replica.port for replica in self.replicas if replica.is_running}
-        wait_until(lambda: ports <= self.balancer.ready, f"not ready:\n{self.logs()[-4000:]}")
+        running = [replica for replica in self.replicas if replica.is_running]
+
+        def are_ready() -> bool:
+            return all(map(self.balancer.leads_to, running))
+
+        wait_until(are_ready, f"not ready:\n{self.logs()[-4000:]}")
 
     def metrics(self) -> dict[str, float]:
         """The metrics of the leader, by name and labels as Prometheus has them."""
@@ -219,6 +231,12 @@ class Installation:
 
     def logs(self) -> str:
         return "\n".join(f"== {replica.name}\n{replica.log}" for replica in self.replicas)
+
+    def _probe(self) -> Probe:
+        """By what the chart has the kubelet find out that a replica is not ready."""
+        deployment = self._get("deployment", "-n", NAMESPACE)["items"][0]
+        probe = deployment["spec"]["template"]["spec"]["containers"][0]["readinessProbe"]
+        return Probe(probe["periodSeconds"], probe["timeoutSeconds"], probe["failureThreshold"])
 
     def _lead_the_api_server_here(self) -> None:
         """Give the chart's Service an endpoint; with pods, controllers would."""

@@ -106,7 +106,7 @@ async def test_no_admission_fails_while_both_replicas_are_rolled(
             replica.start()
             await asyncio.to_thread(
                 wait_until,
-                lambda port=replica.port: port in operator.balancer.ready,  # type: ignore[misc]
+                lambda replica=replica: operator.balancer.leads_to(replica),  # type: ignore[misc]
                 "the replica does not get ready",
             )
     assert found.failed == []
