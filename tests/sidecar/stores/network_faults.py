@@ -8,6 +8,7 @@ import time
 from typing import Final
 
 import pytest
+from moorline_sidecar.domain.session import Record
 from moorline_sidecar.errors import AlreadyExists, OutcomeUnknown, StoreUnavailable
 from moorline_sidecar.stores.base import CALL_SECONDS, Outcome, SessionStore
 
@@ -22,7 +23,7 @@ from tests.contract.sessions import (
 from tests.lossy_link import LossyLink
 from tests.sidecar.stores import failing
 from tests.sidecar.stores.crashes import until_it_answers
-from tests.sidecar.stores.failing import NEW, SESSIONS, TO_BE, Lose, fill
+from tests.sidecar.stores.failing import NEW, SESSIONS, TO_BE, Lose, fill, in_time
 
 SLACK_SECONDS: Final = 5.0
 """For a machine that has much else to do."""
@@ -44,12 +45,16 @@ async def test_a_connection_that_went_stale_is_replaced_unnoticed(
     store: SessionStore, linked: SessionStore, link: LossyLink
 ) -> None:
     session = await inserted(store)
-    await linked.load(["session-1"])
-    await link.close()
-    await link.open()
 
-    assert await stored(linked) == session
-    assert await written(linked, with_attributes(session, TO_BE)) is Outcome.APPLIED
+    async def read_after_a_break() -> Record | None:
+        await until_it_answers(linked)
+        await link.close()
+        await link.open()
+        return await stored(linked)
+
+    assert await in_time(read_after_a_break) == session
+    change = with_attributes(session, TO_BE)
+    assert await in_time(lambda: written(linked, change)) is Outcome.APPLIED
 
 
 async def test_a_server_out_of_reach_is_unavailable_and_comes_back(

@@ -47,7 +47,7 @@ async def link(datastore: DatastoreServer) -> AsyncIterator[LossyLink]:
 async def linked(link: LossyLink, mongo_collection: str) -> AsyncIterator[DatastoreStore]:
     """The same data as `store`, over the link."""
     store = entity_store(f"datastore://127.0.0.1:{link.port}", mongo_collection)
-    await store.now()
+    await until_it_answers(store)
     yield store
     await store.close()
 
