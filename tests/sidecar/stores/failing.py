@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, TypeAlias, TypeVar
 
 import pytest
+from moorline_sidecar.domain.session import Session
 from moorline_sidecar.errors import AlreadyExists, OutcomeUnknown, StoreUnavailable
 from moorline_sidecar.stores.base import Outcome, Purge, PurgeKind, SessionStore
 
@@ -81,6 +82,23 @@ async def in_time(call: Callable[[], Awaitable[Result]]) -> Result:
             if time.monotonic() - began < LATE_SECONDS:
                 raise
     raise AssertionError("it was late each time")
+
+
+async def insert_in_time(store: SessionStore, session: Session) -> None:
+    """The same for an insert, which may have been applied when it was late."""
+    is_again = False
+
+    async def insert() -> None:
+        nonlocal is_again
+        try:
+            await store.insert(session)
+        except AlreadyExists:
+            if not is_again:
+                raise
+        finally:
+            is_again = True
+
+    await in_time(insert)
 
 
 async def fill(store: SessionStore) -> None:

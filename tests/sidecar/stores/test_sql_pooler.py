@@ -5,6 +5,7 @@ import re
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,12 @@ from moorline_sidecar.stores.sql_dialects import CONNECTIONS_MAX
 from e2e.app.databases import Database, PostgreSQLServer, running
 from e2e.app.pgbouncer import TRANSACTION, PgBouncer
 from tests.contract.backends import relational_store
-from tests.contract.sessions import inserted, stored, with_attributes, written
+from tests.contract.sessions import a_session, inserted, stored, with_attributes, written
 from tests.lossy_link import lossy_link
 from tests.sidecar.sessions.workers import asked
 from tests.sidecar.stores.certificates import self_signed
 from tests.sidecar.stores.crashes import begun, check_survival
+from tests.sidecar.stores.failing import in_time, insert_in_time
 from tests.sidecar.stores.sql_cases import POSTGRESQL, run
 from tests.stores_fixtures import running_database
 
@@ -89,14 +91,16 @@ async def driver_connection(uri: str) -> AsyncIterator[Any]:
 async def use(store: SqlStore, name: str) -> None:
     """All kinds of calls, each of whose answers must be that to its own statement."""
     for n in range(TIMES):
-        session = await inserted(store, f"{name}-{n}", principal=name)
-        change = with_attributes(session, {"n": n})
-        assert await written(store, change) is Outcome.APPLIED
-        assert await written(store, with_attributes(session, {"n": -1})) is Outcome.CONFLICT
-        assert await store.load([session.key]) == {session.key: change.after}
-        assert (await store.confirm([session.key]))[session.key].version == 2
-        assert len(await store.by_principal(name, None, 100)) == n + 1
-        assert await store.expired(0, 10) == []
+        session = a_session(f"{name}-{n}", principal=name)
+        await insert_in_time(store, session)
+        change, late = (with_attributes(session, {"n": value}) for value in (n, -1))
+        assert await in_time(partial(written, store, change)) is Outcome.APPLIED
+        assert await in_time(partial(written, store, late)) is Outcome.CONFLICT
+        assert await in_time(partial(stored, store, session.key)) == change.after
+        marks = await in_time(partial(store.confirm, [session.key]))
+        assert marks[session.key].version == 2
+        assert len(await in_time(partial(store.by_principal, name, None, 100))) == n + 1
+        assert await in_time(partial(store.expired, 0, 10)) == []
 
 
 @pytest.mark.parametrize(
