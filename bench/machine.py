@@ -31,11 +31,19 @@ def machine() -> dict[str, str]:
 
 def versions(settings: Settings) -> dict[str, str]:
     found = {"Python": _told([str(settings.sidecar_python), "--version"])}
+    found["hits"] = _how_hits_are_answered(settings)
     found |= {name: importlib.metadata.version(name) for name in PACKAGES}
     found |= {
         name: _told([name, *options]) for name, options in PROGRAMS.items() if shutil.which(name)
     }
     return found
+
+
+def _how_hits_are_answered(settings: Settings) -> str:
+    question = "from moorline_sidecar.hot import IS_COMPILED; print(IS_COMPILED)"
+    asked = [str(settings.sidecar_python), "-c", question]
+    told = subprocess.run(asked, capture_output=True, check=True, text=True).stdout.strip()
+    return {"True": "by compiled code", "False": "by Python"}[told]
 
 
 def _processor() -> str:
