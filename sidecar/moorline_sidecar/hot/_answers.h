@@ -53,17 +53,21 @@ struct Names {
 
 static PyTypeObject AnswerType, NamesType;
 
-/* Of the id alone, which is random; the seed keeps who may choose ids from choosing places. */
+/* Of the id alone, which is random, unless a client has chosen it; the seed keeps who does from choosing
+ * places. A product spreads each bit upwards only: the shifts take the upper bits down, where places
+ * are taken from, and the last product mixes what the last word has left up there. */
 static uint64_t
 hash_of(const Names *names, const char *line)
 {
+    const uint64_t odd = UINT64_C(0x9E3779B97F4A7C15); /* 2^64 over the golden ratio */
     uint64_t hash = names->seed;
     for (const char *at = line + LINE_BYTES - ID_BYTES; at < line + LINE_BYTES; at += 8) {
         uint64_t word;
         memcpy(&word, at, 8);
-        hash = (hash ^ word) * UINT64_C(0x9E3779B97F4A7C15);
-        hash ^= hash >> 29;
+        hash = (hash ^ word) * odd;
+        hash ^= hash >> 32;
     }
+    hash *= odd;
     return hash ^ hash >> 32;
 }
 

@@ -1,5 +1,8 @@
 import itertools
+import secrets
+import string
 import sys
+import time
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -146,6 +149,36 @@ def test_thousands_come_and_go(implementation: ModuleType) -> None:
             held.pop(next(iter(held))).unname()
     assert len(names) == len(held)
     assert all(names.find(name) is answer for name, answer in held.items())
+
+
+def seconds_to_find(implementation: ModuleType, ids: list[bytes]) -> float:
+    """CPU of this process, the least of some rounds."""
+    names, entry = implementation.Names(), an_entry(implementation)
+    whole = [b"GET /v1/sessions/%b" % each for each in ids]
+    for name in whole:
+        names.put(an_answer(implementation), entry, 0, name, b"")
+    rounds = []
+    for _ in range(5):
+        begun = time.process_time()
+        for name in whole:
+            names.find(name)
+        rounds.append(time.process_time() - begun)
+    return min(rounds)
+
+
+@pytest.mark.parametrize("at", [0, 15, 30])
+def test_ids_that_a_client_has_chosen_alike_do_not_get_into_each_others_way(
+    implementation: ModuleType, at: int
+) -> None:
+    letters = (string.ascii_letters + string.digits + "-_").encode()
+    alike = [
+        b"a" * at + bytes(two) + b"a" * (30 - at) for two in itertools.product(letters, letters)
+    ]
+    unlike = [secrets.token_urlsafe(24).encode() for _ in alike]
+
+    # As fast, but for the machine: all in a few places are dozens of times slower.
+    limit_s = 8 * seconds_to_find(implementation, unlike)
+    assert seconds_to_find(implementation, alike) < limit_s
 
 
 def test_who_leaves_leaves_nothing_behind(implementation: ModuleType) -> None:
