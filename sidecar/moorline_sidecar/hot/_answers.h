@@ -222,16 +222,6 @@ answer_set_other(Answer *self, PyObject *value, void *Py_UNUSED(closure))
     return 0;
 }
 
-static PyObject *
-answer_get_name(Answer *self, void *Py_UNUSED(closure))
-{
-    if (self->names == NULL)
-        return PyBytes_FromStringAndSize(NULL, 0);
-    PyObject *name = PyBytes_FromStringAndSize(self->line, LINE_BYTES);
-    PyBytes_Concat(&name, self->rest);
-    return name;
-}
-
 static PyMemberDef answer_members[] = {
     {"context", T_OBJECT, offsetof(Answer, context), READONLY, NULL},
     {"lead", T_OBJECT, offsetof(Answer, lead), READONLY, NULL},
@@ -247,7 +237,6 @@ static PyMemberDef answer_members[] = {
 
 static PyGetSetDef answer_properties[] = {
     {"other", (getter)answer_get_other, (setter)answer_set_other, NULL, NULL},
-    {"name", (getter)answer_get_name, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 

@@ -110,20 +110,29 @@ times_made(PyTypeObject *type, const Times *others)
 static PyObject *
 times_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
+    /* In the order of the class in plain.py. */
     static char *names[] = {
-        "own_accessed", "own_expiry",        "stored_accessed", "stored_expiry", "stored_node",
-        "deadline",     "max_idle_ms",       "own_last_accessed", "calm_until",  "is_queued",
-        "is_in_flight", "used_at",           "frequency",       NULL,
+        "own_accessed", "own_expiry",   "stored_accessed",   "stored_expiry", "stored_node",
+        "deadline",     "max_idle_ms",  "own_last_accessed", "calm_until",    "is_queued",
+        "is_in_flight", "used_at",      "frequency",         NULL,
     };
     Times given = {.own_last_accessed = 0}; /* and all else that may be left out */
     int is_queued = 0, is_in_flight = 0;
     if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "O&O&O&O&UO&O&|O&O&ppO&O&:Times", names,                 /**/
-            whole_number, &given.own_accessed, number_or_never, &given.own_expiry, /**/
-            whole_number, &given.stored_accessed, number_or_never, &given.stored_expiry,
-            &given.stored_node, number_or_never, &given.deadline, whole_number, &given.max_idle_ms,
-            whole_number, &given.own_last_accessed, whole_number, &given.calm_until, &is_queued,
-            &is_in_flight, whole_number, &given.used_at, whole_number, &given.frequency))
+            args, kwargs, "O&O&O&O&UO&O&|O&O&ppO&O&:Times", names,
+            whole_number, &given.own_accessed,
+            number_or_never, &given.own_expiry,
+            whole_number, &given.stored_accessed,
+            number_or_never, &given.stored_expiry,
+            &given.stored_node,
+            number_or_never, &given.deadline,
+            whole_number, &given.max_idle_ms,
+            whole_number, &given.own_last_accessed,
+            whole_number, &given.calm_until,
+            &is_queued,
+            &is_in_flight,
+            whole_number, &given.used_at,
+            whole_number, &given.frequency))
         return NULL;
     given.is_queued = (char)is_queued;
     given.is_in_flight = (char)is_in_flight;
@@ -141,52 +150,6 @@ static PyObject *
 times_copy(Times *self, PyObject *Py_UNUSED(ignored))
 {
     return times_made(&TimesType, self);
-}
-
-static PyObject *
-times_compare(PyObject *one, PyObject *other, int operation)
-{
-    if ((operation != Py_EQ && operation != Py_NE) || !Py_IS_TYPE(one, &TimesType) ||
-        !Py_IS_TYPE(other, &TimesType))
-        Py_RETURN_NOTIMPLEMENTED;
-    const Times *a = (Times *)one, *b = (Times *)other;
-    int is_equal = memcmp(&a->own_accessed, &b->own_accessed,
-                          offsetof(Times, stored_node) - offsetof(Times, own_accessed)) == 0 &&
-                   a->is_queued == b->is_queued && a->is_in_flight == b->is_in_flight;
-    if (is_equal && a->stored_node != b->stored_node) {
-        is_equal = PyObject_RichCompareBool(a->stored_node, b->stored_node, Py_EQ);
-        if (is_equal < 0)
-            return NULL;
-    }
-    return PyBool_FromLong(is_equal == (operation == Py_EQ));
-}
-
-static PyObject *
-times_repr(PyObject *self)
-{
-    PyObject *names = PyObject_GetAttrString(self, "__match_args__"), *parts = PyList_New(0);
-    PyObject *repr = NULL;
-    for (Py_ssize_t i = 0; names != NULL && parts != NULL && i < PyTuple_GET_SIZE(names); i++) {
-        PyObject *name = PyTuple_GET_ITEM(names, i), *value = PyObject_GetAttr(self, name);
-        PyObject *part = value == NULL ? NULL : PyUnicode_FromFormat("%U=%R", name, value);
-        const int failed = part == NULL || PyList_Append(parts, part) < 0;
-        Py_XDECREF(value);
-        Py_XDECREF(part);
-        if (failed)
-            goto done;
-    }
-    PyObject *comma = PyUnicode_FromString(", ");
-    if (comma != NULL && parts != NULL && names != NULL) {
-        PyObject *fields = PyUnicode_Join(comma, parts);
-        if (fields != NULL)
-            repr = PyUnicode_FromFormat("Times(%U)", fields);
-        Py_XDECREF(fields);
-    }
-    Py_XDECREF(comma);
-done:
-    Py_XDECREF(names);
-    Py_XDECREF(parts);
-    return repr;
 }
 
 static int
@@ -239,8 +202,6 @@ static PyTypeObject TimesType = {
     .tp_flags = Py_TPFLAGS_DEFAULT,
     .tp_new = times_new,
     .tp_dealloc = (destructor)times_dealloc,
-    .tp_repr = times_repr,
-    .tp_richcompare = times_compare,
     .tp_members = times_members,
     .tp_getset = times_properties,
     .tp_methods = times_methods,

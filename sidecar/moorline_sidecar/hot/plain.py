@@ -49,7 +49,7 @@ TIMES_BYTES: Final = len(_BEFORE_ACCESSED + _BEFORE_LAST + _BEFORE_EXPIRY) + 3 *
 """What `hit` puts between `own` and `middle`."""
 
 
-class Times(Struct, gc=False):
+class Times(Struct, eq=False, gc=False):
     """The times of a copy: this worker's own, and what it last knew to be stored; milliseconds.
 
     Mutable, because every hit moves them; the copy and the queue of unwritten times share one.

@@ -3,7 +3,7 @@
 from typing import Any
 
 from moorline_sidecar.domain.policies import Policy
-from moorline_sidecar.hot import Times
+from moorline_sidecar.hot import Times, plain
 from msgspec import structs
 
 from tests.contract.sessions import IDLE, T0
@@ -34,3 +34,8 @@ def some_times(**fields: Any) -> Times:  # noqa: ANN401 as `replace` takes them
             **fields,
         }
     )
+
+
+def fields_of(times: Times) -> dict[str, Any]:
+    """What to compare them by: each is equal to itself alone, as it is one of a kind."""
+    return {name: getattr(times, name) for name in plain.Times.__match_args__}

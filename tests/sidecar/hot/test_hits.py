@@ -10,6 +10,7 @@ from moorline_sidecar.cache.l1 import FREQUENCY_MAX
 from moorline_sidecar.hot.plain import LAST_INSTANT, TIMES_BYTES
 from moorline_sidecar.sessions.clock import ManualClock
 
+from tests.sidecar.domain.facts import fields_of
 from tests.sidecar.hot.test_names import RESTS, an_answer, name_of
 
 T0 = 1_700_000_000_000
@@ -159,12 +160,12 @@ def test_where_it_is_not_sure_it_asks_and_has_counted_nothing(
     rig = Rig(implementation, **times)
     for name, value in standing.items():
         setattr(rig.standing, name, value)
-    before = repr(rig.entry.times)
+    before = fields_of(rig.entry.times)
 
     assert rig.quick.answer(name_of(1)) == b"known"
 
     assert (rig.asked, rig.standing.hits) == ([rig.answer], 0)
-    assert repr(rig.entry.times) == before
+    assert fields_of(rig.entry.times) == before
 
 
 @pytest.mark.parametrize("data", [bytearray(name_of(1)), memoryview(name_of(1)), "text", None])

@@ -9,7 +9,6 @@ from moorline_sidecar.cache.entry import Entry
 from moorline_sidecar.domain.cookies import CookiePolicy, Cookies
 from moorline_sidecar.domain.ids import hashed_key
 from moorline_sidecar.domain.policies import Policy
-from moorline_sidecar.hot import Times
 from moorline_sidecar.http.api import Api
 from moorline_sidecar.http.by_cookie import ByCookie
 from moorline_sidecar.http.connections import Connection
@@ -21,6 +20,7 @@ from moorline_sidecar.sessions.clock import ManualClock
 from moorline_sidecar.sessions.service import Sessions
 from moorline_sidecar.stores.memory import MemoryStore
 
+from tests.sidecar.domain.facts import fields_of
 from tests.sidecar.http.raw_client import DEADLINE_S
 
 NAMES: Final = ("ada" + "A" * 29, "bob" + "B" * 29, "eve" + "E" * 29)
@@ -29,8 +29,6 @@ NAMES: Final = ("ada" + "A" * 29, "bob" + "B" * 29, "eve" + "E" * 29)
 SHORT: Final = "C" * 20
 """The id of another one, which the shortcut does not know how to find."""
 
-
-MOVED: Final = frozenset(Times.__match_args__) - {"calm_until"}
 
 COOKIES: Final = CookiePolicy()
 
@@ -135,7 +133,7 @@ class Twin:
         """All that a request may have moved, apart from the answers."""
         l1 = self.sessions.core.l1
         entries = {
-            entry.key: ({name: getattr(entry.times, name) for name in MOVED}, entry.cookie_set)
+            entry.key: ({**fields_of(entry.times), "calm_until": None}, entry.cookie_set)
             for entry in l1
         }
         return (
