@@ -141,6 +141,8 @@ quick_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     return (PyObject *)self;
 }
 
+/* There is no tp_clear, as a tuple has none: what it holds was there before it, so that each cycle
+ * has somebody else to break it. */
 static int
 quick_traverse(Quick *self, visitproc visit, void *arg)
 {
@@ -153,23 +155,16 @@ quick_traverse(Quick *self, visitproc visit, void *arg)
     return 0;
 }
 
-static int
-quick_clear(Quick *self)
-{
-    Py_CLEAR(self->names);
-    Py_CLEAR(self->standing);
-    Py_CLEAR(self->clock);
-    Py_CLEAR(self->nanoseconds);
-    Py_CLEAR(self->known);
-    Py_CLEAR(self->unknown);
-    return 0;
-}
-
 static void
 quick_dealloc(Quick *self)
 {
     PyObject_GC_UnTrack(self);
-    quick_clear(self);
+    Py_XDECREF(self->names);
+    Py_XDECREF(self->standing);
+    Py_XDECREF(self->clock);
+    Py_XDECREF(self->nanoseconds);
+    Py_XDECREF(self->known);
+    Py_XDECREF(self->unknown);
     Py_TYPE(self)->tp_free(self);
 }
 
@@ -228,8 +223,6 @@ static PyObject *
 quick_answer(Quick *self, PyObject *data)
 {
     Answer *answer = NULL;
-    if (self->names == NULL) /* The collector has been here. */
-        Py_RETURN_NONE;
     if (PyBytes_CheckExact(data))
         answer = names_search(self->names, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data));
     if (answer == NULL)
@@ -263,7 +256,6 @@ static PyTypeObject QuickType = {
     .tp_new = quick_new,
     .tp_dealloc = (destructor)quick_dealloc,
     .tp_traverse = (traverseproc)quick_traverse,
-    .tp_clear = (inquiry)quick_clear,
     .tp_methods = quick_methods,
 };
 
