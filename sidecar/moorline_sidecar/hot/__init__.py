@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Final
 
 from moorline_sidecar.hot import plain
-from moorline_sidecar.hot.plain import LINE_BYTES, TIMES_BYTES
+from moorline_sidecar.hot.plain import ID_BYTES, LINE_BYTES, START, TIMES_BYTES
 
 
 def _choose() -> ModuleType:
@@ -34,8 +34,10 @@ else:
     hit, instant = chosen.hit, chosen.instant
 
 __all__ = [
+    "ID_BYTES",
     "IS_COMPILED",
     "LINE_BYTES",
+    "START",
     "TIMES_BYTES",
     "Answer",
     "Names",

@@ -12,7 +12,7 @@
 #include "_times.h"
 
 #define ID_BYTES 32
-#define LINE_BYTES (17 + ID_BYTES) /* GET /v1/sessions/ and an id */
+#define LINE_BYTES ((Py_ssize_t)sizeof("GET /v1/sessions/") - 1 + ID_BYTES)
 
 typedef struct Names Names;
 

@@ -9,8 +9,10 @@ from typing import Any, Final, Protocol
 
 from msgspec import Struct
 
-LINE_BYTES: Final = len(b"GET /v1/sessions/") + 32
-"""What names of answers differ by: the line up to an id of 32 characters."""
+START: Final = b"GET /v1/sessions/"
+ID_BYTES: Final = 32
+LINE_BYTES: Final = len(START) + ID_BYTES
+"""What names of answers differ by: the line up to an id of that many characters."""
 
 REMEMBERED: Final = 4_096
 """Milliseconds, as a second of a busy worker has them, and seconds; half a megabyte."""

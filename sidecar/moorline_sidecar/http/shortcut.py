@@ -15,7 +15,7 @@ from typing import Final
 from moorline_sidecar.cache.entry import Entry
 from moorline_sidecar.cache.l1 import FREQUENCY_MAX
 from moorline_sidecar.errors import InvalidRequest
-from moorline_sidecar.hot import LINE_BYTES, Answer, Quick, hit
+from moorline_sidecar.hot import ID_BYTES, LINE_BYTES, START, Answer, Quick, hit
 from moorline_sidecar.http.asking import Asking
 from moorline_sidecar.http.by_cookie import ByCookie
 from moorline_sidecar.http.gate import Gate
@@ -27,10 +27,9 @@ from moorline_sidecar.http.targets import named_session, target_of
 from moorline_sidecar.sessions.hitting import Hitting
 from moorline_sidecar.sessions.service import Sessions
 
-_START: Final = b"GET /v1/sessions/"
-_LINE: Final = re.compile(rb"GET /v1/sessions/([A-Za-z0-9_-]{32})\Z")
-_ANY_ID: Final = "0" * (LINE_BYTES - len(_START))
-_ANY: Final = _START + _ANY_ID.encode()
+_LINE: Final = re.compile(rb"%b([A-Za-z0-9_-]{%d})\Z" % (START, ID_BYTES))
+_ANY_ID: Final = "0" * ID_BYTES
+_ANY: Final = START + _ANY_ID.encode()
 
 
 class Shortcut:
@@ -73,7 +72,7 @@ class Shortcut:
 
     def _unknown(self, data: bytes) -> bytes | None:
         """The answer to a request that is known by its parts, and from now on as a whole."""
-        if not data.startswith(_START):
+        if not data.startswith(START):
             return self._by_cookie.answer(data) if data.startswith(COOKIE_LINE) else None
         line, after = data[:LINE_BYTES], data[LINE_BYTES:]
         match = _LINE.match(line)

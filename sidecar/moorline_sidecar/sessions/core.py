@@ -79,7 +79,7 @@ class Core:
         return self.policy.on_outage is OnOutage.BUFFER and self.caches
 
     def counted(self) -> Counters:
-        """The counters as they are now."""
+        """A copy of the counters, with the hits that `hot` counts apart: `counters` lacks these."""
         return replace(self.counters, hits=self.counters.hits + self.standing.hits)
 
     def follow(self, policy: Policy) -> None:
