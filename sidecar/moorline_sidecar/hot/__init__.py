@@ -14,22 +14,26 @@ from typing import TYPE_CHECKING, Final
 from moorline_sidecar.hot import plain
 from moorline_sidecar.hot.plain import ID_BYTES, LINE_BYTES, START, TIMES_BYTES
 
+_CHOSEN: Final = ("Answer", "Names", "Hits", "Standing", "Times", "hit", "instant")
+
 
 def _choose() -> ModuleType:
     if os.environ.get("MOORLINE_PURE_PYTHON") == "1":
         return plain
     try:
-        return import_module("moorline_sidecar.hot._compiled")
+        built = import_module("moorline_sidecar.hot._compiled")
     except ImportError:
         return plain
+    # In a checkout there may be one that another Python has built, of older sources.
+    return built if all(hasattr(built, name) for name in _CHOSEN) else plain
 
 
 chosen: Final = _choose()
 
 if TYPE_CHECKING:  # it has no types of its own, but the same ones
-    from moorline_sidecar.hot.plain import Answer, Names, Quick, Standing, Times, hit, instant
+    from moorline_sidecar.hot.plain import Answer, Hits, Names, Standing, Times, hit, instant
 else:
-    Answer, Names, Quick = chosen.Answer, chosen.Names, chosen.Quick
+    Answer, Names, Hits = chosen.Answer, chosen.Names, chosen.Hits
     Standing, Times = chosen.Standing, chosen.Times
     hit, instant = chosen.hit, chosen.instant
 
@@ -40,8 +44,8 @@ __all__ = [
     "START",
     "TIMES_BYTES",
     "Answer",
+    "Hits",
     "Names",
-    "Quick",
     "Standing",
     "Times",
     "hit",

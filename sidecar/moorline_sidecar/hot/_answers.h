@@ -13,6 +13,7 @@
 
 #define ID_BYTES 32
 #define LINE_BYTES ((Py_ssize_t)sizeof("GET /v1/sessions/") - 1 + ID_BYTES)
+#define SEEDS (ID_BYTES / 8)
 
 typedef struct Names Names;
 
@@ -48,27 +49,31 @@ struct Names {
     Slot *slots;
     size_t mask;
     size_t used;
-    uint64_t seed;
+    uint64_t seeds[SEEDS];
 };
 
 static PyTypeObject AnswerType, NamesType;
 
-/* Of the id alone, which is random, unless a client has chosen it; the seed keeps who does from choosing
- * places. A product spreads each bit upwards only: the shifts take the upper bits down, where places
- * are taken from, and the last product mixes what the last word has left up there. */
+/* Both halves of a product: all of either factor moves all of it. */
+static uint64_t
+folded(uint64_t one, uint64_t other)
+{
+    const unsigned __int128 product = (unsigned __int128)one * other;
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+/* Of the id alone, whoever has chosen it: no two of them are alike for all seeds. As wyhash does it
+ * (Wang Yi). With one seed and products that lose their upper half, ids that differ in their last
+ * two characters were within eight places of each other. */
 static uint64_t
 hash_of(const Names *names, const char *line)
 {
-    const uint64_t odd = UINT64_C(0x9E3779B97F4A7C15); /* 2^64 over the golden ratio */
-    uint64_t hash = names->seed;
-    for (const char *at = line + LINE_BYTES - ID_BYTES; at < line + LINE_BYTES; at += 8) {
-        uint64_t word;
-        memcpy(&word, at, 8);
-        hash = (hash ^ word) * odd;
-        hash ^= hash >> 32;
-    }
-    hash *= odd;
-    return hash ^ hash >> 32;
+    uint64_t words[SEEDS];
+    memcpy(words, line + LINE_BYTES - ID_BYTES, ID_BYTES);
+    for (int i = 0; i < SEEDS; i++)
+        words[i] ^= names->seeds[i];
+    const uint64_t hash = folded(words[0], words[1]) ^ folded(words[2], words[3]);
+    return folded(hash ^ names->seeds[0], UINT64_C(0x9E3779B97F4A7C15));
 }
 
 static Answer *
@@ -263,15 +268,20 @@ names_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     static char *no_names[] = {NULL};
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, ":Names", no_names))
         return NULL;
-    /* The hashes of Python's texts are different in each process. */
-    PyObject *any = PyUnicode_FromString("names of answers");
-    const Py_hash_t seed = any == NULL ? -1 : PyObject_Hash(any);
-    Py_XDECREF(any);
-    if (seed == -1)
-        return NULL;
     Names *self = (Names *)type->tp_alloc(type, 0);
-    if (self != NULL)
-        self->seed = (uint64_t)seed;
+    if (self == NULL)
+        return NULL;
+    for (int i = 0; i < SEEDS; i++) {
+        /* The hashes of Python's texts are different in each process. */
+        PyObject *text = PyUnicode_FromFormat("names of answers %d", i);
+        const Py_hash_t seed = text == NULL ? -1 : PyObject_Hash(text);
+        Py_XDECREF(text);
+        if (seed == -1) {
+            Py_DECREF(self);
+            return NULL;
+        }
+        self->seeds[i] = (uint64_t)seed;
+    }
     return (PyObject *)self;
 }
 
@@ -339,6 +349,13 @@ names_put(Names *self, PyObject *args)
         Py_INCREF(displaced);
         answer_unname(displaced);
         Py_DECREF(displaced);
+    }
+    /* What they let go of may be somebody's last words. */
+    if (answer->names != NULL ||
+        names_search(self, PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name)) != NULL) {
+        Py_DECREF(times);
+        PyErr_SetString(PyExc_RuntimeError, "names were given while one was taken away");
+        return NULL;
     }
     if (names_grow(self) < 0) {
         Py_DECREF(times);

@@ -21,12 +21,9 @@ instant(PyObject *Py_UNUSED(module), PyObject *argument)
     const long long ms = PyLong_AsLongLongAndOverflow(argument, &is_beyond);
     if (ms == -1 && PyErr_Occurred())
         return NULL;
-    if (is_beyond || !is_instant(ms))
-        return PyErr_Format(PyExc_ValueError, "not in the years 1970 to 9999: %S ms", argument);
-
     PyObject *text = PyBytes_FromStringAndSize(NULL, INSTANT_BYTES);
     if (text != NULL)
-        write_instant(PyBytes_AS_STRING(text), ms);
+        write_instant(PyBytes_AS_STRING(text), is_beyond > 0 ? LAST_INSTANT : ms);
     return text;
 }
 
@@ -56,11 +53,6 @@ written(const Answer *answer, const Times *times, PyObject *more)
 {
     const int64_t expiry = times->own_expiry == NEVER ? 0 : times->own_expiry;
     const int64_t shown[] = {times->own_accessed, times->own_last_accessed, expiry};
-    for (int i = 0; i < 3; i++)
-        if (!is_instant(shown[i]))
-            return PyErr_Format(PyExc_ValueError, "not in the years 1970 to 9999: %lld ms",
-                                (long long)shown[i]);
-
     /* Bytes that are in memory at the same time: their sum cannot overflow. */
     const Py_ssize_t size = PyBytes_GET_SIZE(answer->lead) + PyBytes_GET_SIZE(answer->own) +
                             (more == NULL ? 0 : PyBytes_GET_SIZE(more)) + (Py_ssize_t)TIMES_BYTES +
@@ -104,28 +96,28 @@ typedef struct {
     Standing *standing;
     PyObject *clock;
     PyObject *nanoseconds;
-    PyObject *known;
-    PyObject *unknown;
+    PyObject *on_named;
+    PyObject *on_other;
     long long frequency_max;
     int64_t monotonic;
     int64_t now;
-} Quick;
+} Hits;
 
 static PyObject *
-quick_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+hits_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     static char *keywords[] = {"names",         "standing", "clock",
-                               "frequency_max", "known",    "unknown", NULL};
-    PyObject *names, *standing, *clock, *known, *unknown;
+                               "frequency_max", "on_named",    "on_other", NULL};
+    PyObject *names, *standing, *clock, *on_named, *on_other;
     long long frequency_max;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!O!OLOO:Quick", keywords, &NamesType, &names,
-                                     &StandingType, &standing, &clock, &frequency_max, &known,
-                                     &unknown))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!O!OLOO:Hits", keywords, &NamesType, &names,
+                                     &StandingType, &standing, &clock, &frequency_max, &on_named,
+                                     &on_other))
         return NULL;
     PyObject *nanoseconds = PyObject_GetAttrString(clock, "nanoseconds");
     if (nanoseconds == NULL)
         return NULL;
-    Quick *self = (Quick *)type->tp_alloc(type, 0);
+    Hits *self = (Hits *)type->tp_alloc(type, 0);
     if (self == NULL) {
         Py_DECREF(nanoseconds);
         return NULL;
@@ -134,8 +126,8 @@ quick_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     self->standing = (Standing *)Py_NewRef(standing);
     self->clock = Py_NewRef(clock);
     self->nanoseconds = nanoseconds;
-    self->known = Py_NewRef(known);
-    self->unknown = Py_NewRef(unknown);
+    self->on_named = Py_NewRef(on_named);
+    self->on_other = Py_NewRef(on_other);
     self->frequency_max = frequency_max;
     self->monotonic = -1;
     return (PyObject *)self;
@@ -144,33 +136,33 @@ quick_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 /* There is no tp_clear, as a tuple has none: what it holds was there before it, so that each cycle
  * has somebody else to break it. */
 static int
-quick_traverse(Quick *self, visitproc visit, void *arg)
+hits_traverse(Hits *self, visitproc visit, void *arg)
 {
     Py_VISIT(self->names);
     Py_VISIT(self->standing);
     Py_VISIT(self->clock);
     Py_VISIT(self->nanoseconds);
-    Py_VISIT(self->known);
-    Py_VISIT(self->unknown);
+    Py_VISIT(self->on_named);
+    Py_VISIT(self->on_other);
     return 0;
 }
 
 static void
-quick_dealloc(Quick *self)
+hits_dealloc(Hits *self)
 {
     PyObject_GC_UnTrack(self);
     Py_XDECREF(self->names);
     Py_XDECREF(self->standing);
     Py_XDECREF(self->clock);
     Py_XDECREF(self->nanoseconds);
-    Py_XDECREF(self->known);
-    Py_XDECREF(self->unknown);
+    Py_XDECREF(self->on_named);
+    Py_XDECREF(self->on_other);
     Py_TYPE(self)->tp_free(self);
 }
 
 /* Looks at the clock, once for all hits of a millisecond at what the store's time is ahead. */
 static int
-quick_look(Quick *self)
+hits_look(Hits *self)
 {
     PyObject *read = PyObject_CallNoArgs(self->nanoseconds);
     if (read == NULL)
@@ -198,7 +190,7 @@ quick_look(Quick *self)
  * same as `Hitting.hit`, in the case that is nearly all of them. 0 leaves it to that, with nothing
  * counted. */
 static int
-quick_count(Quick *self, const Answer *answer)
+hits_count(Hits *self, const Answer *answer)
 {
     Standing *standing = self->standing;
     Times *times = answer->times;
@@ -220,43 +212,43 @@ quick_count(Quick *self, const Answer *answer)
 }
 
 static PyObject *
-quick_answer(Quick *self, PyObject *data)
+hits_answer(Hits *self, PyObject *data)
 {
     Answer *answer = NULL;
     if (PyBytes_CheckExact(data))
         answer = names_search(self->names, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data));
     if (answer == NULL)
-        return PyObject_CallOneArg(self->unknown, data);
+        return PyObject_CallOneArg(self->on_other, data);
     /* They come from memory while the clock is looked at. */
     __builtin_prefetch(&answer->times->own_accessed, 1);
     __builtin_prefetch(answer->own);
     __builtin_prefetch(answer->attributes);
     Py_INCREF(answer); /* The clock is Python's, and may do as it likes. */
     PyObject *whole = NULL;
-    if (quick_look(self) == 0) {
-        if (answer->times != NULL && quick_count(self, answer))
+    if (hits_look(self) == 0) {
+        if (answer->times != NULL && hits_count(self, answer))
             whole = written(answer, answer->times, NULL);
         else
-            whole = PyObject_CallOneArg(self->known, (PyObject *)answer);
+            whole = PyObject_CallOneArg(self->on_named, (PyObject *)answer);
     }
     Py_DECREF(answer);
     return whole;
 }
 
-static PyMethodDef quick_methods[] = {
-    {"answer", (PyCFunction)quick_answer, METH_O, NULL},
+static PyMethodDef hits_methods[] = {
+    {"answer", (PyCFunction)hits_answer, METH_O, NULL},
     {NULL, NULL, 0, NULL},
 };
 
-static PyTypeObject QuickType = {
+static PyTypeObject HitsType = {
     PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "moorline_sidecar.hot._compiled.Quick",
-    .tp_basicsize = sizeof(Quick),
+    .tp_name = "moorline_sidecar.hot._compiled.Hits",
+    .tp_basicsize = sizeof(Hits),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
-    .tp_new = quick_new,
-    .tp_dealloc = (destructor)quick_dealloc,
-    .tp_traverse = (traverseproc)quick_traverse,
-    .tp_methods = quick_methods,
+    .tp_new = hits_new,
+    .tp_dealloc = (destructor)hits_dealloc,
+    .tp_traverse = (traverseproc)hits_traverse,
+    .tp_methods = hits_methods,
 };
 
 /* --- The module ----------------------------------------------------------------------------- */
@@ -270,7 +262,7 @@ static PyMethodDef methods[] = {
 static int
 fill(PyObject *module)
 {
-    PyTypeObject *types[] = {&TimesType, &StandingType, &AnswerType, &NamesType, &QuickType};
+    PyTypeObject *types[] = {&TimesType, &StandingType, &AnswerType, &NamesType, &HitsType};
     for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
         if (PyModule_AddType(module, types[i]) < 0)
             return -1;

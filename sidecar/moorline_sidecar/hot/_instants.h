@@ -15,13 +15,7 @@ digits(char *end, unsigned value, int count)
         *--end = (char)('0' + value % 10);
 }
 
-static int
-is_instant(int64_t ms)
-{
-    return ms >= 0 && ms <= LAST_INSTANT;
-}
-
-/* Writes INSTANT_BYTES of an instant from 0 to LAST_INSTANT.
+/* Writes INSTANT_BYTES of an instant, or of the nearest one from 0 to LAST_INSTANT.
  *
  * A year begins in March here, so that the day a leap year adds is its last; 153 days are the five
  * months from March, or from August. Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms",
@@ -29,6 +23,7 @@ is_instant(int64_t ms)
 static void
 write_instant(char *text, int64_t ms)
 {
+    ms = ms < 0 ? 0 : ms > LAST_INSTANT ? LAST_INSTANT : ms;
     const unsigned of_day = (unsigned)(ms % 86400000);
     const unsigned days = (unsigned)(ms / 86400000) + 719468; /* since 1 March of the year 0 */
     const unsigned era = days / 146097;                       /* of 400 years */

@@ -15,14 +15,19 @@
 #define NEVER INT64_MIN /* None */
 
 /* A converter of PyArg_Parse: an integer. What is there stays where it is refused, which the setter
- * of a member does not promise. */
+ * of a member does not promise. One that is too large is the largest: a store may hold whatever
+ * others have written, and Python goes on with it. */
 static int
 whole_number(PyObject *value, void *target)
 {
-    const long long number = PyLong_AsLongLong(value);
+    int is_beyond;
+    const long long number = PyLong_AsLongLongAndOverflow(value, &is_beyond);
     if (number == -1 && PyErr_Occurred())
         return 0;
-    *(int64_t *)target = number;
+    if (is_beyond != 0 || number == NEVER)
+        *(int64_t *)target = is_beyond > 0 ? INT64_MAX : NEVER + 1;
+    else
+        *(int64_t *)target = number;
     return 1;
 }
 
@@ -229,12 +234,20 @@ static PyGetSetDef standing_properties[] = {
     {NULL, NULL, NULL, NULL, NULL},
 };
 
+static PyObject *
+standing_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *none[] = {NULL};
+    return PyArg_ParseTupleAndKeywords(args, kwargs, ":Standing", none) ? type->tp_alloc(type, 0)
+                                                                        : NULL;
+}
+
 static PyTypeObject StandingType = {
     PyVarObject_HEAD_INIT(NULL, 0)
     .tp_name = "moorline_sidecar.hot._compiled.Standing",
     .tp_basicsize = sizeof(Standing),
     .tp_flags = Py_TPFLAGS_DEFAULT,
-    .tp_new = PyType_GenericNew,
+    .tp_new = standing_new,
     .tp_members = standing_members,
     .tp_getset = standing_properties,
 };

@@ -32,12 +32,10 @@ _END: Final = b"}"
 def instant(ms: int) -> bytes:
     """`1700000000000` as `2023-11-14T22:13:20.000Z`: RFC 3339, milliseconds, UTC.
 
-    Raises:
-        ValueError: it is not in the years 1970 to 9999; the text would have another length.
+    What is before 1970 or after 9999 is shown as the nearest that is not: others may have written
+    it, and the text has one length.
     """
-    if not 0 <= ms <= LAST_INSTANT:
-        raise ValueError(f"not in the years 1970 to 9999: {ms} ms")
-    seconds, rest = divmod(ms, 1000)
+    seconds, rest = divmod(min(max(ms, 0), LAST_INSTANT), 1000)
     return _second(seconds) + _MS[rest]
 
 
@@ -81,8 +79,9 @@ class Times(Struct, eq=False, gc=False):
 class Standing(Struct, gc=False):
     """What decides whether any copy may be answered with: asked at each hit, kept elsewhere.
 
-    The change stream vouches, before `until`, for what was confirmed after `since`: moments of the
-    monotonic clock. `is_down`: the store is out of reach. `hits` are those that nobody else counts.
+    The change stream vouches, before `until`, for what was confirmed after `since`: monotonic
+    milliseconds. `is_down`: the store is out of reach. `hits` are those that the compiled `Hits`
+    has counted by itself: `Core.counted` adds them to the others.
     """
 
     since: int = 0
@@ -124,7 +123,11 @@ class Answer(Struct, eq=False, kw_only=True, gc=False):
 
 
 class Names:
-    """Answers by whole requests that ask for them."""
+    """Answers by whole requests that ask for them.
+
+    A name is such a request: a line of `LINE_BYTES`, up to the id, and a rest, which is all that
+    follows. Many have the same rest. An answer has one name at most.
+    """
 
     def __init__(self) -> None:
         self._known: dict[bytes, Answer] = {}
@@ -152,7 +155,7 @@ class Names:
         self._known[name] = answer
 
     def clear(self) -> None:
-        """Let nothing be found; entries let go of their answers later."""
+        """Let nothing be found; answers keep their entry until they are put again or unnamed."""
         self._known.clear()
 
 
@@ -165,11 +168,13 @@ class Clock(Protocol):
         """The monotonic time."""
 
 
-class Quick:
+class Hits:
     """Answers those requests that are the names of answers.
 
-    `known` is asked for the answer to a hit, if it is one; the compiled class asks it only where
-    it is not sure itself. `unknown` is asked about all that is no name.
+    `on_named` decides about a named answer, counts the access and returns the whole. The compiled
+    class does all three itself where `Times.calm_until` allows it, and else asks with nothing
+    counted; this one always asks. `on_other` is asked about all that is no name. What they raise,
+    or the clock, is passed on.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 the compiled class needs them all
@@ -178,17 +183,17 @@ class Quick:
         standing: Standing,  # noqa: ARG002
         clock: Clock,  # noqa: ARG002
         frequency_max: int,  # noqa: ARG002
-        known: Callable[[Answer], bytes | None],
-        unknown: Callable[[bytes], bytes | None],
+        on_named: Callable[[Answer], bytes | None],
+        on_other: Callable[[bytes], bytes | None],
     ) -> None:
         self._find = names.find
-        self._known = known
-        self._unknown = unknown
+        self._on_named = on_named
+        self._on_other = on_other
 
     def answer(self, data: bytes) -> bytes | None:
         """The framed answer to a hit; None for all else."""
         answer = self._find(data)
-        return self._unknown(data) if answer is None else self._known(answer)
+        return self._on_other(data) if answer is None else self._on_named(answer)
 
 
 def hit(answer: Answer, times: Times, more: bytes = b"") -> bytes:

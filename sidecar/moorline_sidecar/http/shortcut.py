@@ -15,7 +15,7 @@ from typing import Final
 from moorline_sidecar.cache.entry import Entry
 from moorline_sidecar.cache.l1 import FREQUENCY_MAX
 from moorline_sidecar.errors import InvalidRequest
-from moorline_sidecar.hot import ID_BYTES, LINE_BYTES, START, Answer, Quick, hit
+from moorline_sidecar.hot import ID_BYTES, LINE_BYTES, START, Answer, Hits, hit
 from moorline_sidecar.http.asking import Asking
 from moorline_sidecar.http.by_cookie import ByCookie
 from moorline_sidecar.http.gate import Gate
@@ -49,8 +49,8 @@ class Shortcut:
         self._hit = held.hit
         self._names = sessions.core.l1.names
         self._standing = core.standing
-        self.answer = Quick(
-            self._names, core.standing, core.clock, FREQUENCY_MAX, self._known, self._unknown
+        self.answer = Hits(
+            self._names, core.standing, core.clock, FREQUENCY_MAX, self._on_named, self._on_other
         ).answer
         """The `messages.Quick` of these sessions."""
         self._is_guarded = gate.is_guarded
@@ -65,12 +65,12 @@ class Shortcut:
         self._by_cookie.follow(by_cookie)
         self._names.clear()
 
-    def _known(self, answer: Answer) -> bytes | None:
+    def _on_named(self, answer: Answer) -> bytes | None:
         """The answer to a request that is its name, if it is a hit."""
-        entry: Entry = answer.entry
-        return hit(answer, entry.times) if self._hit(entry) else None
+        entry: Entry | None = answer.entry
+        return hit(answer, entry.times) if entry is not None and self._hit(entry) else None
 
-    def _unknown(self, data: bytes) -> bytes | None:
+    def _on_other(self, data: bytes) -> bytes | None:
         """The answer to a request that is known by its parts, and from now on as a whole."""
         if not data.startswith(START):
             return self._by_cookie.answer(data) if data.startswith(COOKIE_LINE) else None

@@ -39,10 +39,6 @@ def put(names: Any, answer: Any, entry: object, number: int, rest: int = 0) -> N
     names.put(answer, entry, 0, name_of(number, rest), RESTS[rest])
 
 
-def test_a_name_is_a_line_and_what_follows_it() -> None:
-    assert name_of(0)[:LINE_BYTES] == b"GET /v1/sessions/" + IDS[0]
-
-
 def test_an_answer_is_found_by_the_whole_name_only(implementation: ModuleType) -> None:
     names, answer, entry = (
         implementation.Names(),

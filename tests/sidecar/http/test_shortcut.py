@@ -3,7 +3,6 @@
 import pytest
 from moorline_api import Eviction, Staleness
 from moorline_sidecar.domain.policies import Policy
-from moorline_sidecar.hot.plain import LAST_INSTANT
 from moorline_sidecar.http.limits import Limits
 from moorline_sidecar.http.rests import RESTS_MAX
 from moorline_sidecar.sessions.clock import ManualClock
@@ -288,9 +287,11 @@ async def test_a_connection_that_is_in_use_is_not_idle() -> None:
 
 async def test_a_mistake_of_ours_ends_the_connection_with_an_answer() -> None:
     twin = await warmed()
-    entry = twin.entry(ADA)
-    assert entry is not None
-    entry.times.own_accessed = LAST_INSTANT + 1  # which no answer can show
+
+    def fail(_: bytes) -> bytes | None:
+        raise ZeroDivisionError
+
+    twin.api.shortcut.answer = fail  # type: ignore[assignment] # of another name
 
     assert (await twin.say(get(ADA, HINT))).startswith(b"HTTP/1.1 500 ")
     assert twin.traffic.failures == 1
