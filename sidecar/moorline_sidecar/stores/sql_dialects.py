@@ -81,6 +81,10 @@ class Dialect(Protocol):
             ConfigurationError: the URI is of no use. The text never holds a piece of it.
         """
 
+    async def close(self, engine: AsyncEngine) -> None:
+        """Close what one of its engines has open."""
+        await engine.dispose()
+
     def upsert(self, table: Table) -> Insert:
         """Writes a row, whether there is one of its key or not; `value` is what may differ."""
 

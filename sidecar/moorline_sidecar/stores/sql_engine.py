@@ -12,9 +12,10 @@ class Engines:
 
     def __init__(self, dialect: Dialect, uri: str) -> None:
         """Raises ConfigurationError if the URI is of no use."""
+        self._dialect = dialect
         self.calls: AsyncEngine = dialect.engine(uri)
         self.slow: AsyncEngine = dialect.engine(uri, is_slow=True)
 
     async def close(self) -> None:
-        await self.calls.dispose()
-        await self.slow.dispose()
+        await self._dialect.close(self.calls)
+        await self._dialect.close(self.slow)

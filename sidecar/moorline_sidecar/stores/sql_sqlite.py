@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import time
 from functools import partial
+from threading import Thread
 from typing import Any, Final
+from weakref import WeakKeyDictionary, WeakSet
 
 import aiosqlite
 from sqlalchemy import Insert, Table, TextClause, text
@@ -60,21 +63,39 @@ class SQLite(Dialect):
     now: TextClause | None = None
     driver_errors: tuple[type[Exception], ...] = (sqlite3.Error,)
 
+    def __init__(self) -> None:
+        self._threads: WeakKeyDictionary[AsyncEngine, WeakSet[Thread]] = WeakKeyDictionary()
+
     def engine(self, uri: str, *, is_slow: bool = False) -> AsyncEngine:
         busy_seconds = SLOW_BUSY_SECONDS if is_slow else BUSY_SECONDS
+        threads = WeakSet[Thread]()
 
         def connect() -> aiosqlite.Connection:
             connection = aiosqlite.Connection(partial(_opened, uri, busy_seconds), ROWS_AT_ONCE)
             # A thread that waits for its turn keeps no process from its end.
             connection._thread.daemon = True  # noqa: SLF001 as SQLAlchemy does
+            threads.add(connection._thread)  # noqa: SLF001
             return connection
 
-        return create_async_engine(
+        engine = create_async_engine(
             "sqlite+aiosqlite://",
             async_creator=connect,
             poolclass=AsyncAdaptedQueuePool,
             **pool_of(is_slow=is_slow),
         )
+        self._threads[engine] = threads
+        return engine
+
+    async def close(self, engine: AsyncEngine) -> None:
+        """Close what is open, and wait for connections that a call has given up.
+
+        Their threads may be busy for a while, and what they then have to tell is told to this loop:
+        were that closed, each would end with a traceback.
+        """
+        await engine.dispose()
+        deadline = time.monotonic() + BUSY_SECONDS
+        for thread in list(self._threads[engine]):
+            await asyncio.to_thread(thread.join, max(0.0, deadline - time.monotonic()))
 
     def upsert(self, table: Table) -> Insert:
         statement = insert(table)

@@ -11,11 +11,13 @@ import pytest
 
 from tests.architecture.source import ROOT, SIDECAR
 from tests.sidecar.commands import environ
+from tests.sidecar.hot.compiling import COMPILER, INCLUDED, needs_compiler
 
-COMPILER = shutil.which("cc")
-INCLUDED = Path(sysconfig.get_path("include"))
-OWN = ["tests/sidecar/hot/test_hits.py", "tests/sidecar/hot/test_names.py"]
-OWN += ["tests/sidecar/hot/test_times.py", "tests/sidecar/hot/test_instants.py"]
+OWN = [
+    f"tests/sidecar/hot/{path.name}"
+    for path in sorted(Path(__file__).parent.glob("test_*.py"))
+    if path.stem not in {"test_both", "test_building", "test_choosing"}
+]
 USERS = ["tests/sidecar/cache", "tests/sidecar/sessions/test_touching.py"]
 HTTP = ["test_rendering", "test_shortcut", "test_shortcut_by_cookie", "test_shortcut_differential"]
 USERS += [f"tests/sidecar/http/{name}.py" for name in HTTP]
@@ -49,10 +51,7 @@ def library(name: str) -> Path:
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.skipif(
-    COMPILER is None or not (INCLUDED / "Python.h").exists(),
-    reason="no C compiler, or no Python.h (Debian: gcc libc6-dev python3-dev)",
-)
+@needs_compiler
 def test_no_byte_is_touched_that_is_not_its_own(tmp_path: Path) -> None:
     package = Path(shutil.copytree(SIDECAR, tmp_path / SIDECAR.name))
     built = package / "hot" / f"_compiled{sysconfig.get_config_var('EXT_SUFFIX')}"

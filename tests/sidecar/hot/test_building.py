@@ -12,16 +12,10 @@ import pytest
 
 from tests.architecture.source import ROOT, SIDECAR
 from tests.sidecar.commands import environ
+from tests.sidecar.hot.compiling import COMPILER, INCLUDED, needs_compiler
 
-COMPILER = shutil.which("cc")
-INCLUDED = Path(sysconfig.get_path("include"))
 ASKED = "from moorline_sidecar.hot import IS_COMPILED, instant; print(IS_COMPILED, instant(0))"
 LEFT_BY_BUILDS = shutil.ignore_patterns("*.so", "*.egg-info", "__pycache__", "build", "dist")
-
-needs_compiler = pytest.mark.skipif(
-    COMPILER is None or not (INCLUDED / "Python.h").exists(),
-    reason="no C compiler, or no Python.h (Debian: gcc libc6-dev python3-dev)",
-)
 
 
 @pytest.fixture
