@@ -53,9 +53,12 @@ def drawn_attributes(chance: random.Random, size: int) -> dict[str, Any]:
     }
     cart: list[dict[str, Any]] = []
     attributes["cart"] = cart
-    while len(msgspec.json.encode(attributes)) < size - 60:
+    length = len(msgspec.json.encode(attributes))
+    while length < size - 60:
         sku = f"{chance.choice(WORDS)}-{chance.randrange(10**4)}"
-        cart.append({"sku": sku, "count": chance.randrange(1, 9), "cents": chance.randrange(9999)})
+        item = {"sku": sku, "count": chance.randrange(1, 9), "cents": chance.randrange(9999)}
+        length += len(msgspec.json.encode(item)) + (len(",") if cart else 0)
+        cart.append(item)
     missing = size - len(msgspec.json.encode({**attributes, "note": ""}))
     attributes["note"] = "".join(chance.choices("abcdefghijklmnopqrstuvwxyz ", k=max(missing, 0)))
     return attributes
