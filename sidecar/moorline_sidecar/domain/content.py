@@ -89,7 +89,11 @@ def content_of(contexts: Mapping[str, Mapping[str, Json]]) -> Content:
     """The same contexts as they are to be held."""
     if isinstance(contexts, Content):
         return contexts
-    texts = {context: _text_of(attributes) for context, attributes in contexts.items()}
+    return content_of_texts({context: _text_of(each) for context, each in contexts.items()})
+
+
+def content_of_texts(texts: dict[str, bytes]) -> Content:
+    """Contexts whose attributes are text already, as `Content` holds it; the dictionary is its."""
     if not texts:
         return Content(None, _NOTHING)
     first = next(iter(texts))

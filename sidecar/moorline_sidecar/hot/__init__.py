@@ -1,4 +1,4 @@
-"""What every hit touches: in C where there is a build of it, else in Python.
+"""What most requests touch: in C where there is a build of it, else in Python.
 
 Both behave the same, and are held to the same tests. Which one it is, is chosen when this is first
 imported: `MOORLINE_PURE_PYTHON=1` in the environment makes it Python's.
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from moorline_sidecar.hot import plain
 from moorline_sidecar.hot.plain import ID_BYTES, LINE_BYTES, START, TIMES_BYTES
 
-_CHOSEN: Final = ("Answer", "Names", "Hits", "Standing", "Times", "hit", "instant")
+_CHOSEN: Final = ("Answer", "Names", "Hits", "Standing", "Times", "found", "hit", "instant")
 
 
 def _choose() -> ModuleType:
@@ -31,11 +31,20 @@ def _choose() -> ModuleType:
 chosen: Final = _choose()
 
 if TYPE_CHECKING:  # it has no types of its own, but the same ones
-    from moorline_sidecar.hot.plain import Answer, Hits, Names, Standing, Times, hit, instant
+    from moorline_sidecar.hot.plain import (
+        Answer,
+        Hits,
+        Names,
+        Standing,
+        Times,
+        found,
+        hit,
+        instant,
+    )
 else:
     Answer, Names, Hits = chosen.Answer, chosen.Names, chosen.Hits
     Standing, Times = chosen.Standing, chosen.Times
-    hit, instant = chosen.hit, chosen.instant
+    found, hit, instant = chosen.found, chosen.hit, chosen.instant
 
 __all__ = [
     "ID_BYTES",
@@ -48,6 +57,7 @@ __all__ = [
     "Names",
     "Standing",
     "Times",
+    "found",
     "hit",
     "instant",
 ]

@@ -9,6 +9,7 @@
 #include <Python.h>
 
 #include "_answers.h"
+#include "_documents.h"
 #include "_instants.h"
 #include "_times.h"
 
@@ -256,6 +257,7 @@ static PyTypeObject HitsType = {
 static PyMethodDef methods[] = {
     {"instant", instant, METH_O, NULL},
     {"hit", hit, METH_VARARGS, NULL},
+    {"found", found, METH_O, NULL},
     {NULL, NULL, 0, NULL},
 };
 

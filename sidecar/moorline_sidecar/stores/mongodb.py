@@ -106,8 +106,9 @@ class MongoStore(SessionStore):
         self._opened: tuple[Client, Collection] | None = None
 
     async def load(self, keys: Sequence[str]) -> dict[str, Record]:
-        documents = await self._find_keys(keys)
-        return {document["_id"]: record_of(document) for document in documents}
+        found = await self._find_keys(keys)
+        records = [each if isinstance(each, Session) else record_of(each) for each in found]
+        return {record.key: record for record in records}
 
     async def confirm(self, keys: Sequence[str]) -> dict[str, Mark]:
         documents = await self._find_keys(keys, MARK_FIELDS)
@@ -254,7 +255,8 @@ class MongoStore(SessionStore):
 
     async def _find_keys(
         self, keys: Sequence[str], fields: Sequence[str] | None = None
-    ) -> list[dict[str, Any]]:
+    ) -> list[Any]:
+        """What `find_on` returns."""
         if not keys:
             return []
         line = await self._lines.take(self._connection.client)

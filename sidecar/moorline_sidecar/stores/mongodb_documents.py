@@ -14,8 +14,9 @@ from typing import Any, Final, TypeAlias, TypeGuard
 from bson.datetime_ms import DatetimeMS
 from bson.int64 import Int64
 
-from moorline_sidecar.domain.content import Content, content_of
+from moorline_sidecar.domain.content import Content, content_of, content_of_texts
 from moorline_sidecar.domain.session import Json, Mark, Reason, Record, Session, Tombstone
+from moorline_sidecar.hot.plain import Row
 from moorline_sidecar.stores.base import AccessGuard, Copy, Expired, Seen, Summary
 from moorline_sidecar.stores.bson_codec import (
     decode_attributes,
@@ -88,6 +89,32 @@ def session_document(session: Session) -> dict[str, Any]:
 
 def record_of(document: Document) -> Record:
     return _session(document) if document.get("valid") is True else _tombstone(document)
+
+
+def session_of(row: Row) -> Session:
+    """A live session that has been read from bytes: nothing in it is out of bounds."""
+    (
+        key, _, version, created, last_accessed, accessed, expiry, max_idle_ms, last_node,
+        last_saved, cookie_set, write_id, deadline, principal, recent, renew_of, contexts,
+    ) = row  # fmt: skip
+    return Session(
+        key=key,
+        version=version,
+        created=created,
+        accessed=accessed,
+        last_accessed=last_accessed,
+        max_idle_ms=_shared(max_idle_ms),
+        expiry=expiry,
+        deadline=deadline,
+        last_node=sys.intern(last_node),
+        last_saved=last_saved,
+        cookie_set=cookie_set,
+        principal=principal,
+        recent=recent or (),
+        write_id=write_id,
+        renew_of=renew_of,
+        contexts=content_of_texts(contexts),
+    )
 
 
 def mark_of(document: Document) -> Mark:

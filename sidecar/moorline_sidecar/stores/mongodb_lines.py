@@ -11,7 +11,7 @@ is large.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from pymongo.errors import NotPrimaryError, OperationFailure, PyMongoError
 from pymongo.helpers_shared import _check_command_response
@@ -23,10 +23,13 @@ from moorline_sidecar.stores.mongodb_client import Client
 from moorline_sidecar.stores.mongodb_waiting import receive_by
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bson.codec_options import CodecOptions
     from pymongo.asynchronous.mongo_client import _ClientCheckout
     from pymongo.asynchronous.pool import AsyncConnection
     from pymongo.asynchronous.server import Server
+    from pymongo.message import _OpMsg
 
 # What the driver's own commands do on a connection is not public in parts.
 # ruff: noqa: SLF001
@@ -40,12 +43,21 @@ FRESH_SECONDS: Final = 1.0
 MESSAGE_BYTES_MAX: Final = 4 << 20
 """Below the limits of every server, which the driver knows."""
 
+Unpack: TypeAlias = "Callable[[_OpMsg, CodecOptions[dict[str, Any]]], dict[str, Any]]"
+"""What makes a reply of bytes; what it raises ends the line."""
+
 BULK_WRITE_WIRE_VERSION: Final = 25
 """MongoDB 8.0's, which has the command `bulkWrite`."""
 
 
 class TooLong(Exception):
     """A message that is left to the driver; nothing was sent."""
+
+
+def unpacked(reply: _OpMsg, codec: CodecOptions[dict[str, Any]]) -> dict[str, Any]:
+    """A reply as the driver's commands tell it."""
+    told: dict[str, Any] = reply.unpack_response(codec_options=codec)[0]
+    return told
 
 
 class Line:
@@ -82,7 +94,11 @@ class Line:
         return not connection.conn_closed() and (longest is None or idle <= longest)
 
     async def ask(
-        self, database: str, command: dict[str, Any], codec: CodecOptions[dict[str, Any]]
+        self,
+        database: str,
+        command: dict[str, Any],
+        codec: CodecOptions[dict[str, Any]],
+        unpack: Unpack = unpacked,
     ) -> dict[str, Any]:
         """The reply to a command that the server has taken, within `CALL_SECONDS`.
 
@@ -91,7 +107,7 @@ class Line:
             TooLong: it is for the driver.
         """
         try:
-            return await self._ask(database, command, codec)
+            return await self._ask(database, command, codec, unpack)
         except TooLong:
             raise
         except BaseException as error:  # noqa: BLE001 the driver sorts them out
@@ -103,7 +119,11 @@ class Line:
         await self._checkout.__aexit__(None, None, None)
 
     async def _ask(
-        self, database: str, command: dict[str, Any], codec: CodecOptions[dict[str, Any]]
+        self,
+        database: str,
+        command: dict[str, Any],
+        codec: CodecOptions[dict[str, Any]],
+        unpack: Unpack,
     ) -> dict[str, Any]:
         self.has_sent = False
         connection, topology = self._connection, self.client._topology
@@ -122,7 +142,7 @@ class Line:
         self.has_sent = True
         protocol.transport.write(message)
         reply = await receive_by(connection, request, self._used_at + CALL_SECONDS)
-        told: dict[str, Any] = reply.unpack_response(codec_options=codec)[0]
+        told = unpack(reply, codec)
         # Its lock is for who awaits something in between.
         topology._receive_cluster_time_no_lock(told.get("$clusterTime"))
         if told.get("ok") != 1:

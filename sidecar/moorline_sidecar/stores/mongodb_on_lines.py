@@ -3,18 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+import bson
 from pymongo.errors import NetworkTimeout, PyMongoError
 
+from moorline_sidecar.hot import found
 from moorline_sidecar.stores.base import Write
 from moorline_sidecar.stores.mongodb_commands import Collection, find_command, found_by
+from moorline_sidecar.stores.mongodb_documents import session_of
 from moorline_sidecar.stores.mongodb_errors import error_code, store_error
-from moorline_sidecar.stores.mongodb_lines import Line, Lines, TooLong
+from moorline_sidecar.stores.mongodb_lines import Line, Lines, TooLong, unpacked
 from moorline_sidecar.stores.mongodb_writes import Known, Writer
+
+if TYPE_CHECKING:
+    from bson.codec_options import CodecOptions
+    from pymongo.message import _OpMsg
 
 REAUTHENTICATION_REQUIRED: Final = 391
 """Of a token that has run out: the driver gets another one."""
+
+
+def unpacked_sessions(reply: _OpMsg, codec: CodecOptions[dict[str, Any]]) -> dict[str, Any]:
+    """A reply in whose batch are sessions, and documents of what is not as a worker writes one.
+
+    Raises:
+        BSONError: it is none.
+    """
+    read = found(reply.payload_document)
+    if read is None:
+        return unpacked(reply, codec)
+    rest, batch = read
+    documents = [
+        session_of(each) if isinstance(each, tuple) else bson.decode(each, codec) for each in batch
+    ]
+    return bson.decode(rest, codec) | {"cursor": {"id": 0, "firstBatch": documents}}
 
 
 async def find_on(
@@ -23,15 +46,18 @@ async def find_on(
     sessions: Collection,
     keys: Sequence[str],
     fields: Sequence[str] | None,
-) -> list[dict[str, Any]] | None:
-    """The documents that exist among `keys`; None: the driver is to be asked.
+) -> list[Any] | None:
+    """What exists among `keys`, as documents; None: the driver is to be asked.
+
+    Where all fields are asked for, a live session may have been read from its bytes already.
 
     Raises:
         StoreUnavailable: there was no answer in time.
     """
     try:
         command = find_command(sessions, keys, fields)
-        reply = await line.ask(sessions.database.name, command, sessions.codec_options)
+        unpack = unpacked_sessions if fields is None else unpacked
+        reply = await line.ask(sessions.database.name, command, sessions.codec_options, unpack)
     except NetworkTimeout as error:
         raise store_error(error, was_sent=False) from error
     except (PyMongoError, TooLong):
