@@ -38,6 +38,17 @@ async def status(kube: Kube, namespace: str) -> dict[str, Any]:
     return found
 
 
+async def until_told_of(kube: Kube, namespace: str, *reasons: str) -> None:
+    """Events are written after the status that they tell of."""
+    seen: set[str] = set()
+
+    async def look() -> bool:
+        seen.update(event["reason"] for event in await everything(kube, EVENTS, namespace))
+        return seen.issuperset(reasons)
+
+    await eventually(look, lambda: f"of {reasons}, only {seen} became events")
+
+
 async def test_a_missing_secret_is_named_and_a_repaired_one_turns_the_status_green(
     kube: Kube, namespace: str, mongo_uri: str, tmp_path: Path
 ) -> None:
@@ -53,8 +64,7 @@ async def test_a_missing_secret_is_named_and_a_repaired_one_turns_the_status_gre
         await until_reason(kube, namespace, "shop", "Ready", "AllReady")
         assert set(ran) == {"check"}
         assert len(await everything(kube, JOBS, namespace, f"{naming.TASK}=check")) == 1
-    reasons = {event["reason"] for event in await everything(kube, EVENTS, namespace)}
-    assert {"BackendUnreachable", "BackendRecovered"} <= reasons
+    await until_told_of(kube, namespace, "BackendUnreachable", "BackendRecovered")
 
 
 async def test_a_purge_that_was_asked_for_tells_its_numbers(
