@@ -7,6 +7,7 @@ import pytest
 from moorline_operator.telemetry import Telemetry
 from moorline_sidecar.telemetry.instruments import SESSIONS, TRAFFIC
 from moorline_sidecar.telemetry.metrics import Metrics
+from moorline_sidecar.telemetry.store_calls import StoreCalls
 
 from tests.charts.releases import CHART
 
@@ -49,13 +50,14 @@ def _operator() -> str:
 
 
 def _sidecar() -> str:
-    metrics = Metrics({"service.name": "test"})
+    calls = StoreCalls("mongodb")
+    metrics = Metrics({"service.name": "test"}, calls)
     values = defaultdict[str, float](float)
     for instruments in (SESSIONS, TRAFFIC):
         for instrument in instruments:
             values.update(dict.fromkeys(instrument.series, 1.0))
         metrics.observe(instruments, lambda: values)
-    metrics.record_store_call("mongodb", "load", 0.1, "Unreachable")
+    calls.record("load", 0.1, "Unreachable")
     text = metrics.exposition().decode()
     metrics.close()
     return text

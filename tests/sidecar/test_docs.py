@@ -22,6 +22,7 @@ from moorline_sidecar.purge import PurgeResult
 from moorline_sidecar.stores.opening import open_store
 from moorline_sidecar.telemetry.instruments import CONFIGURATION, L2, SESSIONS, TRAFFIC
 from moorline_sidecar.telemetry.metrics import Metrics
+from moorline_sidecar.telemetry.store_calls import StoreCalls
 
 from tests.architecture.source import ROOT, SIDECAR, modules, name_of
 from tests.sidecar.pages import (
@@ -158,11 +159,12 @@ def reading(values: Mapping[str, float]) -> Callable[[], Mapping[str, float]]:
 @pytest.fixture
 def exposition() -> str:
     """All metrics, as Prometheus gets them."""
-    metrics = Metrics({"service.name": "moorline-sidecar"})
+    calls = StoreCalls("mongodb")
+    metrics = Metrics({"service.name": "moorline-sidecar"}, calls)
     for instruments in (SESSIONS, TRAFFIC, CONFIGURATION, L2):
         series = {key: 1.0 for instrument in instruments for key in instrument.series}
         metrics.observe(instruments, reading(series))
-    metrics.record_store_call("mongodb", "load", 0.1)
+    calls.record("load", 0.1)
     text = metrics.exposition().decode()
     metrics.close()
     return text

@@ -5,9 +5,6 @@ import logging
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -19,11 +16,14 @@ from moorline_sidecar.telemetry.metrics import Metrics
 from moorline_sidecar.telemetry.observation import Observation
 from moorline_sidecar.telemetry.process import process_values
 from moorline_sidecar.telemetry.spans import never
+from moorline_sidecar.telemetry.store_calls import StoreCalls
 from moorline_sidecar.telemetry.tracing import Tracing
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 from structlog.testing import capture_logs
+
+from tests.sidecar.otlp_collector import collector
 
 PARENT = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 UNSAMPLED = PARENT[:-2] + b"00"
@@ -147,9 +147,15 @@ def sample_of(metrics: Metrics, name: str) -> float:
     raise KeyError(name)
 
 
+@pytest.fixture(name="calls")
+def _calls() -> StoreCalls:
+    return StoreCalls("mongodb")
+
+
 @pytest.fixture(name="metrics")
-def _metrics() -> Iterator[Metrics]:
-    metrics = Metrics({"service.name": "moorline-sidecar"}, clock=iter(range(10**6)).__next__)
+def _metrics(calls: StoreCalls) -> Iterator[Metrics]:
+    resource = {"service.name": "moorline-sidecar"}
+    metrics = Metrics(resource, calls, clock=iter(range(10**6)).__next__)
     yield metrics
     metrics.close()
 
@@ -166,9 +172,9 @@ def test_integers_are_read_when_somebody_asks(metrics: Metrics) -> None:
     assert b"moorline_unsaved" not in metrics.exposition(), "what is not read is not shown"
 
 
-def test_a_second_scrape_within_a_second_shows_the_first() -> None:
+def test_a_second_scrape_within_a_second_shows_the_first(calls: StoreCalls) -> None:
     now = 0.0
-    metrics = Metrics({}, clock=lambda: now)
+    metrics = Metrics({}, calls, clock=lambda: now)
     reads = 0
 
     def read() -> Mapping[str, float]:
@@ -191,17 +197,17 @@ def test_the_process_is_shown(metrics: Metrics) -> None:
     assert sample_of(metrics, 'process_cpu_time_seconds_total{cpu_mode="user"}') > 0
 
 
-def test_calls_of_the_store_are_a_histogram(metrics: Metrics) -> None:
-    metrics.record_store_call("mongodb", "load", 0.004)
-    metrics.record_store_call("mongodb", "load", 3.0, "StoreUnavailable")
+def test_calls_of_the_store_are_a_histogram(metrics: Metrics, calls: StoreCalls) -> None:
+    calls.record("load", 0.004)
+    calls.record("load", 3.0, "StoreUnavailable")
     text = metrics.exposition().decode()
     labels = 'db_operation_name="load",db_system_name="mongodb",error_type=""'
     assert f'db_client_operation_duration_seconds_bucket{{{labels},le="0.005"}} 1.0' in text
     assert 'error_type="StoreUnavailable"' in text
 
 
-def test_several_processes_in_one_do_not_share_metrics() -> None:
-    one, two = Metrics({}), Metrics({})
+def test_several_processes_in_one_do_not_share_metrics(calls: StoreCalls) -> None:
+    one, two = Metrics({}, calls), Metrics({}, calls)
     one.observe(SESSIONS, lambda: {"created": 1})
     assert b"moorline_sessions_created" not in two.exposition()
     one.close()
@@ -286,27 +292,6 @@ def test_who_traces_nothing_samples_nothing() -> None:
     assert never(PARENT) is None
 
 
-@contextmanager
-def collector() -> Iterator[tuple[str, list[str]]]:
-    """Where OTLP can be pushed to, and the paths that were."""
-    received: list[str] = []
-
-    class Collector(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            received.append(self.path)
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_args: object) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Collector) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/", received
-        server.shutdown()
-
-
 async def test_metrics_and_spans_are_pushed_where_that_is_wanted() -> None:
     with collector() as (endpoint, received):
         observation = Observation({}, endpoint, 1.0, "mongodb")
@@ -315,19 +300,20 @@ async def test_metrics_and_spans_are_pushed_where_that_is_wanted() -> None:
         span.end("GET", "/v1/session", 200)
         await observation.start([(SESSIONS, lambda: {"created": 1})])
         await observation.close()
-    assert sorted(received) == ["/v1/metrics", "/v1/traces"]
+    assert sorted(path for path, _ in received) == ["/v1/metrics", "/v1/traces"]
 
 
 async def test_metrics_are_there_once_they_are_up() -> None:
     observation = Observation({}, None, 1.0, "mongodb")
     assert observation.sample is never
     assert observation.exposition() is None
-    observation.record_store_call("load", 1.0, None)
+    observation.store_calls.record("load", 1.0, None)
     await observation.start([(SESSIONS, lambda: {"created": 1})])
-    observation.record_store_call("load", 1.0, None)
+    observation.store_calls.record("load", 1.0, None)
     text = (observation.exposition() or b"").decode()
     assert "moorline_sessions_created_total 1.0" in text
-    assert 'db_client_operation_duration_seconds_count{db_operation_name="load"' in text
+    labels = 'db_operation_name="load",db_system_name="mongodb"'
+    assert f"db_client_operation_duration_seconds_count{{{labels}}} 2.0" in text
     await observation.close()
 
 

@@ -108,7 +108,7 @@ async def serve(
         sessions = await stack.enter_async_context(
             Sessions(store, configuration.policy, journal=journal)
         )
-        sessions.core.availability.observe = observation.record_store_call
+        sessions.core.availability.observe = observation.store_calls.record
         api = _api(configuration, sessions)
         plane = await stack.enter_async_context(_data_plane(configuration, api, observation))
         watch = Watch(source, configuration, partial(follow, sessions, api, plane, logs))

@@ -384,8 +384,13 @@ PROCESS: Final = (
     ),
 )
 
+SCOPE: Final = "moorline_sidecar"
+"""OpenTelemetry's name for who measures."""
+
 STORE_CALL_SECONDS: Final = "db.client.operation.duration"
 """A histogram: how long calls of the store took, failed ones included."""
+
+STORE_CALL_DESCRIPTION: Final = "How long calls of the store took."
 
 STORE_CALL_BUCKETS: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0)
 """Seconds; OpenTelemetry's advice for this metric."""

@@ -1,7 +1,7 @@
 """OpenTelemetry metrics, scraped as Prometheus text and pushed by OTLP where that is wanted.
 
-Nothing is recorded on the hot path: what is shown are integers that are kept anyway, read when
-somebody asks. The one exception are the calls of the store, which take a round trip each.
+Nothing is recorded by OpenTelemetry: what is shown are numbers that are kept anyway, read when
+somebody asks, those of the calls of the store as well (`telemetry.store_calls`).
 """
 
 from __future__ import annotations
@@ -10,21 +10,16 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
-from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import MetricReader
 from opentelemetry.sdk.resources import Resource
 from prometheus_client import CollectorRegistry, generate_latest
 
-from moorline_sidecar.telemetry.instruments import (
-    PROCESS,
-    STORE_CALL_BUCKETS,
-    STORE_CALL_SECONDS,
-    Instrument,
-    Kind,
-)
+from moorline_sidecar.telemetry.histograms import ScrapedReader
+from moorline_sidecar.telemetry.instruments import PROCESS, SCOPE, Instrument, Kind
 from moorline_sidecar.telemetry.process import process_values
+from moorline_sidecar.telemetry.store_calls import StoreCalls
 
 Read = Callable[[], Mapping[str, float]]
 
@@ -36,29 +31,26 @@ CLOSE_MS: Final = 2_000
 
 
 class Metrics:
-    """The metrics of this process; `resource` says whose they are."""
+    """The metrics of this process, with its `calls`; `resource` says whose they are.
+
+    Readers other than the one that is scraped show the calls by themselves.
+    """
 
     def __init__(
         self,
         resource: Mapping[str, str],
+        calls: StoreCalls,
         readers: Sequence[MetricReader] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._registry = CollectorRegistry()
-        scraped = PrometheusMetricReader(scope_info_enabled=False, registry=self._registry)
         self._provider = MeterProvider(
-            [scraped, *readers],
+            [ScrapedReader(self._registry, calls), *readers],
             Resource.create(dict(resource)),
             # It is closed by `close`; a hook of the interpreter would keep it alive.
             shutdown_on_exit=False,
         )
-        self._meter = self._provider.get_meter("moorline_sidecar")
-        self._store_calls = self._meter.create_histogram(
-            STORE_CALL_SECONDS,
-            unit="s",
-            description="How long calls of the store took.",
-            explicit_bucket_boundaries_advisory=STORE_CALL_BUCKETS,
-        )
+        self._meter = self._provider.get_meter(SCOPE)
         self._clock = clock
         self._exposition = b""
         self._render_at = clock()
@@ -77,15 +69,6 @@ class Metrics:
                 unit=instrument.unit,
                 description=instrument.description,
             )
-
-    def record_store_call(
-        self, system: str, operation: str, seconds: float, error: str | None = None
-    ) -> None:
-        """One call: `system` as in `mongodb`, `operation` as in `load`, `error` a class's name."""
-        attributes = {"db.system.name": system, "db.operation.name": operation}
-        if error is not None:
-            attributes["error.type"] = error
-        self._store_calls.record(seconds, attributes)
 
     def exposition(self) -> bytes:
         """All metrics as Prometheus text, at most a second old."""

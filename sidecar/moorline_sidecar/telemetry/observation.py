@@ -12,6 +12,7 @@ import structlog
 
 from moorline_sidecar.telemetry.instruments import Instrument
 from moorline_sidecar.telemetry.spans import Sample, never
+from moorline_sidecar.telemetry.store_calls import StoreCalls
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics.export import MetricReader
@@ -40,7 +41,8 @@ class Observation:
     ) -> None:
         self._resource = resource
         self._endpoint = endpoint
-        self._system = system
+        self.store_calls = StoreCalls(system)
+        """Counted from the start, and shown once the metrics are up."""
         self._metrics: Metrics | None = None
         self._tracing: Tracing | None = None
         if endpoint is not None:
@@ -56,8 +58,8 @@ class Observation:
         await asyncio.to_thread(importlib.import_module, "moorline_sidecar.telemetry.metrics")
         from moorline_sidecar.telemetry.metrics import Metrics  # noqa: PLC0415 - imported just now
 
-        readers = [] if self._endpoint is None else _readers(self._endpoint)
-        metrics = Metrics(self._resource, readers)
+        readers = [] if self._endpoint is None else _readers(self._endpoint, self.store_calls)
+        metrics = Metrics(self._resource, self.store_calls, readers)
         for instruments, read in tables:
             metrics.observe(instruments, read)
         self._metrics = metrics
@@ -65,11 +67,6 @@ class Observation:
     def exposition(self) -> bytes | None:
         """Prometheus text; None until the metrics are up."""
         return None if self._metrics is None else self._metrics.exposition()
-
-    def record_store_call(self, operation: str, seconds: float, error: str | None) -> None:
-        """One call of the store, as `Metrics.record_store_call`."""
-        if self._metrics is not None:
-            self._metrics.record_store_call(self._system, operation, seconds, error)
 
     async def close(self) -> None:
         """Push what is left, for so many seconds at most."""
@@ -92,10 +89,10 @@ def _tracing(resource: Mapping[str, str], endpoint: str, ratio: float) -> Tracin
         return None
 
 
-def _readers(endpoint: str) -> list[MetricReader]:
+def _readers(endpoint: str, calls: StoreCalls) -> list[MetricReader]:
     from moorline_sidecar.telemetry import otlp  # noqa: PLC0415 - only who pushes pays
 
     try:
-        return [otlp.metric_reader(endpoint)]
+        return [otlp.metric_reader(endpoint, calls)]
     except ImportError:
         return []
