@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from bench.generator import COMPILER
 from bench.rows import (
     admission,
     evictions,
@@ -23,22 +24,21 @@ from bench.rows import (
 )
 from bench.stage import Group
 
-WRK: Final = {"wrk": "wrk"}
-REDIS: Final = {"redis-server": "redis-server", "redis-benchmark": "redis-tools"}
+REDIS: Final = {"redis-server": "redis-server"}
 
 GROUPS: Final = (
-    Group("hits", "Reads of cached sessions", hits.measure, WRK | REDIS),
-    Group("sockets", "A unix socket", sockets.measure),
+    Group("hits", "Reads of cached sessions", hits.measure, COMPILER | REDIS),
+    Group("sockets", "A unix socket", sockets.measure, COMPILER),
     Group("paced", "A thousand reads a second", paced.measure),
-    Group("misses", "Reads from the store", misses.measure, WRK),
-    Group("writes", "Durable changes", writes.measure, WRK),
-    Group("unlike", "An unlike load", unlike.measure, WRK | REDIS),
+    Group("misses", "Reads from the store", misses.measure, COMPILER),
+    Group("writes", "Durable changes", writes.measure, COMPILER),
+    Group("unlike", "An unlike load", unlike.measure, COMPILER | REDIS),
     Group("touches", "Touches", touches.measure),
     Group("memory", "Memory", memory.measure),
     Group("start", "Start", start.measure),
     Group("eviction", "Eviction", evictions.measure),
     Group("purge", "Purge", purges.measure),
-    Group("growth", "Growth", growth.measure, WRK),
+    Group("growth", "Growth", growth.measure, COMPILER),
     Group("admission", "Admission", admission.measure),
     Group("naming", "Naming", naming.measure),
     Group("operator", "The operator at its largest", fleet.measure),

@@ -1,33 +1,40 @@
-"""Load from processes of their own, and what they saw: wrk for HTTP, redis-benchmark for Redis."""
+"""Load from processes of their own, and what they saw."""
 
 from __future__ import annotations
 
-import csv
+import enum
 import itertools
 import sys
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Final
 
 import msgspec
 from msgspec import Struct
 
-from bench.errors import BenchError
-from bench.processes import HOST, cpu_seconds, finished
-from bench.servers import Server, tool
+from bench.generator import generator
+from bench.processes import cpu_seconds, finished
+from bench.servers import Server
 from bench.settings import Settings
 
-SCRIPT: Final = Path(__file__).with_name("wrk.lua")
 GRACE_SECONDS: Final = 30.0
-REDIS_KEY: Final = "session:{:012d}"
-"""As redis-benchmark draws them."""
+PASS_SECONDS: Final = 300.0
+"""At most, for each request of a file once."""
 
+ANY: Final = 0
+"""As a status: of reads or of changes."""
 
 _LOADS = itertools.count()
 """A load's own part of its seed: drawn alike, the first requests of one would be of what the last
 ones of the load before have left in a small cache."""
+
+
+class Protocol(enum.StrEnum):
+    """What a server is asked in."""
+
+    HTTP = "http"
+    REDIS = "redis"
 
 
 class Sample(Struct, frozen=True, kw_only=True):
@@ -69,7 +76,7 @@ def measured(server: Server, work: Callable[[], Work]) -> Sample:
     )
 
 
-def wrk(  # noqa: PLR0913 each is a fact of its own
+def load(  # noqa: PLR0913 each is a fact of its own
     settings: Settings,
     server: Server,
     shots: Path,
@@ -77,15 +84,30 @@ def wrk(  # noqa: PLR0913 each is a fact of its own
     connections: int,
     seconds: float,
     status: int = 200,
+    protocol: Protocol = Protocol.HTTP,
+    address: str | int | None = None,
 ) -> Sample:
     """Requests of a file at random, on keep-alive connections, each answer checked.
+
+    `address` is the path of a unix socket, where it is not the port of the server.
 
     Raises:
         BenchError: a single answer was wrong.
     """
-    return measured(
-        server, partial(_wrk, settings, server.url, shots, (connections, seconds, status))
-    )
+    how = (address or server.port, shots, connections, status, _seed(settings), seconds)
+    command = [str(generator(settings.folder)), protocol, *map(str, how)]
+    return measured(server, lambda: _work(settings, command, seconds + GRACE_SECONDS))
+
+
+def ask_each(settings: Settings, server: Server, shots: Path, *, connections: int) -> None:
+    """Each request of a file once, in its order.
+
+    Raises:
+        BenchError: a single answer was wrong.
+    """
+    how = (server.port, shots, connections, 200, _seed(settings), "each")
+    command = [str(generator(settings.folder)), Protocol.HTTP, *map(str, how)]
+    _work(settings, command, PASS_SECONDS)
 
 
 def client(  # noqa: PLR0913 each is a fact of its own
@@ -99,7 +121,7 @@ def client(  # noqa: PLR0913 each is a fact of its own
     status: int = 200,
     options: Sequence[object] = (),
 ) -> Sample:
-    """The same by a program of `clients/`, where wrk cannot go.
+    """The same by a program of `clients/` in Python: at a fixed rate.
 
     Raises:
         BenchError: a single answer was wrong.
@@ -107,11 +129,7 @@ def client(  # noqa: PLR0913 each is a fact of its own
     command = [sys.executable, "-m", f"bench.clients.{program}", str(address), str(shots)]
     command += [str(word) for word in (_seed(settings), seconds, status, *options)]
 
-    def work() -> Work:
-        output = finished(settings.cores.load, command, 2 * seconds + GRACE_SECONDS)
-        return msgspec.json.decode(output, type=Work)
-
-    return measured(server, work)
+    return measured(server, lambda: _work(settings, command, 2 * seconds + GRACE_SECONDS))
 
 
 def by_hand(
@@ -134,72 +152,10 @@ def by_hand(
     )
 
 
-def _wrk(settings: Settings, url: str, shots: Path, how: tuple[int, float, int]) -> Work:
-    connections, seconds, status = how
-    command = [tool("wrk", "wrk"), "--threads", "1", "--connections", str(connections)]
-    # Its durations are whole seconds.
-    command += ["--duration", f"{max(round(seconds), 1)}s", "--timeout", "10s"]
-    command += ["--script", str(SCRIPT), url, "--", str(shots), _seed(settings), str(status)]
-    output = finished(settings.cores.load, command, seconds + GRACE_SECONDS)
-    return work_of_wrk(output)
+def _work(settings: Settings, command: Sequence[str], seconds: float) -> Work:
+    output = finished(settings.cores.load, command, seconds)
+    return msgspec.json.decode(output, type=Work)
 
 
 def _seed(settings: Settings) -> str:
     return str(1_000_000 * settings.seed + next(_LOADS))
-
-
-def work_of_wrk(output: str) -> Work:
-    """What `wrk.lua` printed at the end.
-
-    Raises:
-        BenchError: an answer was wrong, or there was none.
-    """
-    lines = [line for line in output.splitlines() if line.startswith("result\t")]
-    if not lines:
-        raise BenchError(f"wrk told no result: {output[-500:]}")
-    _, requests, duration_us, p50, p99, broken, refused, example = lines[-1].split("\t")
-    if int(requests) == 0:
-        raise BenchError("wrk had no answer at all")
-    if int(broken) or int(refused):
-        raise BenchError(f"{refused} wrong answers and {broken} broken connections: {example}")
-    return Work(int(requests), int(duration_us) / 1e6, float(p50), float(p99))
-
-
-def redis_get(
-    settings: Settings, server: Server, keys: int, *, connections: int, requests: int
-) -> Sample:
-    """`GET` of keys at random, each of which has to be there.
-
-    Raises:
-        BenchError: a key was missing.
-    """
-    return measured(server, partial(_redis_get, settings, server, keys, (connections, requests)))
-
-
-def _redis_get(settings: Settings, server: Server, keys: int, how: tuple[int, int]) -> Work:
-    connections, requests = how
-    hits, misses = redis_hits(server)
-    command = [tool("redis-benchmark", "redis-tools"), "-h", HOST, "-p", str(server.port), "--csv"]
-    command += ["-c", str(connections), "-n", str(requests), "-r", str(keys)]
-    command += ["--precision", "3", "GET", "session:__rand_int__"]
-    output = finished(settings.cores.load, command, 10 * GRACE_SECONDS)
-    hits_after, misses_after = redis_hits(server)
-    if misses_after != misses or hits_after - hits < requests:
-        raise BenchError(f"redis missed {misses_after - misses} keys of {requests}")
-    return work_of_redis(output, requests)
-
-
-def work_of_redis(output: str, requests: int) -> Work:
-    """What `redis-benchmark --csv` printed."""
-    row = next(csv.DictReader(output.splitlines()))
-    seconds = requests / float(row["rps"])
-    p50, p99 = (float(row[f"p{part}_latency_ms"]) * 1e3 for part in (50, 99))
-    return Work(requests, seconds, p50, p99)
-
-
-def redis_hits(server: Server) -> tuple[int, int]:
-    """Hits and misses since its start."""
-    command = ["redis-cli", "-p", str(server.port), "info", "stats"]
-    lines = finished(0, command, GRACE_SECONDS).splitlines()
-    told = dict(line.split(":", 1) for line in lines if ":" in line)
-    return int(told["keyspace_hits"]), int(told["keyspace_misses"])

@@ -14,7 +14,7 @@ from typing import Final
 from bench.settings import Settings
 
 PACKAGES: Final = ("aiohttp", "httptools", "msgspec", "pymongo", "secantusdb", "uvloop")
-PROGRAMS: Final = {"redis-server": ("--version",), "wrk": ("--version",)}
+PROGRAMS: Final = {"redis-server": ("--version",), "cc": ("--version",)}
 
 
 def machine() -> dict[str, str]:
@@ -59,7 +59,7 @@ def _distribution() -> str:
 
 
 def _told(command: list[str]) -> str:
-    """The version in what a program says about itself; wrk tells it and exits with 1."""
+    """The version in what a program says about itself."""
     done = subprocess.run(command, capture_output=True, check=False, text=True)
     version = re.search(r"\d+\.\d+[.\d]*", done.stdout + done.stderr)
     return version[0] if version else "unknown"

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Final, TypeAlias
 
 from bench.figures import Figure, figure
-from bench.load import Sample, wrk
+from bench.load import Sample, load
 from bench.population import Member, drawn_attributes, drawn_id, members, store_all
 from bench.processes import resident_bytes
 from bench.reading import Known, read_all
@@ -130,13 +130,14 @@ def _reads(
     settings: Settings, process: Sidecar, known: Sequence[Known], connections: int = CONNECTIONS
 ) -> list[Sample]:
     shots = hit_shots(settings, known, "growth")
-    load = partial(
-        wrk, settings, process, shots, connections=connections, seconds=max(1, settings.seconds / 2)
-    )
-    load()
+    reading = partial(
+        load, settings, process, shots,
+        connections=connections, seconds=max(1, settings.seconds / 2),
+    )  # fmt: skip
+    reading()
     rounds = 1 if settings.is_quick else ROUNDS
     name = f"{len(known):,} sessions, {connections:,} connections"
-    return list(alternate(settings, {name: load}, rounds)[name])
+    return list(alternate(settings, {name: reading}, rounds)[name])
 
 
 def _curves(what: str, quantity: str, points: Sequence[Point]) -> Iterator[Curve]:

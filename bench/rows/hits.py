@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -14,7 +14,7 @@ from bench.comparing import OURS, rate_row
 from bench.errors import BenchError
 from bench.figures import figure, ratio
 from bench.gauges import reads, share
-from bench.load import REDIS_KEY, Sample, redis_get, wrk
+from bench.load import Protocol, Sample, load
 from bench.processes import HOST
 from bench.reading import Known
 from bench.results import Row, at_least, at_most
@@ -32,7 +32,7 @@ AIOHTTP: Final = "aiohttp"
 BARE: Final = "bare protocol"
 REDIS_GET: Final = "Redis `GET` of the same bytes"
 HIT: Final = "L1-hit `GET`, 16 keep-alive connections"
-PROBE_REQUESTS: Final = 20_000
+REDIS_KEY: Final = "session:{:012d}"
 NEARLY_ALL: Final = 0.995
 FULL: Final = 0.9
 """Of a core: a server that uses less of it is not at its limit."""
@@ -52,14 +52,11 @@ def _against_peers(settings: Settings, ours: Sidecar, known: Sequence[Known]) ->
         peer(settings, "bare_protocol", body) as bare,
     ):
         fill_redis(cached, known)
-        requests = _requests(settings, cached, len(known))
-        gets = partial(wrk, settings, connections=CONNECTIONS, seconds=settings.seconds)
+        gets = partial(load, settings, connections=CONNECTIONS, seconds=settings.seconds)
         hits, same = hit_shots(settings, known), constant_shots(settings, known)
-        contenders = {
+        contenders: dict[str, Callable[[], Sample]] = {
             OURS: partial(gets, ours, hits),
-            REDIS: partial(
-                redis_get, settings, cached, len(known), connections=CONNECTIONS, requests=requests
-            ),
+            REDIS: redis_load(settings, cached, known),
             AIOHTTP: partial(gets, handler, same),
             BARE: partial(gets, bare, same),
         }
@@ -85,7 +82,7 @@ def constant_shots(settings: Settings, known: Sequence[Known]) -> Path:
 
 
 def fill_redis(cached: Server, known: Sequence[Known]) -> None:
-    """The bytes of each session, under the keys that redis-benchmark draws."""
+    """The bytes of each session, under `REDIS_KEY` of its place."""
     with socket.create_connection((HOST, cached.port), 10) as connection:
         answers = connection.makefile("rb")
         for number, session in enumerate(known):
@@ -96,10 +93,18 @@ def fill_redis(cached: Server, known: Sequence[Known]) -> None:
                 raise BenchError("redis did not take a session")
 
 
-def _requests(settings: Settings, cached: Server, keys: int) -> int:
-    """How many fill one measurement: redis-benchmark counts requests, not seconds."""
-    probe = redis_get(settings, cached, keys, connections=CONNECTIONS, requests=PROBE_REQUESTS)
-    return max(int(probe.rate * settings.seconds), PROBE_REQUESTS)
+def redis_load(
+    settings: Settings, cached: Server, known: Sequence[Known], name: str = "redis"
+) -> Callable[[], Sample]:
+    """Reads of what `fill_redis` has stored, by the same client, which looks at the same bytes."""
+    shots = write_shots(
+        settings.folder / f"{name}.tsv",
+        (Shot(REDIS_KEY.format(n), len(k.body), k.id) for n, k in enumerate(known)),
+    )
+    return partial(
+        load, settings, cached, shots,
+        connections=CONNECTIONS, seconds=settings.seconds, protocol=Protocol.REDIS,
+    )  # fmt: skip
 
 
 def _rows(series: Series, hit_note: str) -> Iterator[Row]:
@@ -109,7 +114,7 @@ def _rows(series: Series, hit_note: str) -> Iterator[Row]:
         ("hit-bare", "bare `asyncio.Protocol` + httptools + uvloop, constant bytes", 0.8, BARE),
     ):
         row = rate_row(name, (HIT, against), at_least(least), series, rival)
-        yield msgspec.structs.replace(row, note=hit_note or _limit_note(series[rival]))
+        yield msgspec.structs.replace(row, note=hit_note or limit_note(series, rival))
         if rival == REDIS:
             yield _p99_row(series)
 
@@ -125,7 +130,6 @@ def _p99_row(series: Series) -> Row:
         target=at_most(1.0),
         value=ratio(ours, theirs),
         ours=_milliseconds(ours),
-        # By wrk, as ours: redis-benchmark looks at no answer, and waits less for itself.
         theirs=f"{_milliseconds(theirs)}; a bare protocol, constant bytes: {_milliseconds(limit)}",
     )
 
@@ -139,7 +143,9 @@ def _hit_note(hit: float) -> str:
     return "" if hit >= NEARLY_ALL else f"only {hit:.0%} of the reads were hits"
 
 
-def _limit_note(samples: Sequence[Sample]) -> str:
-    """A peer whose core is not full is held up by something else: the ratio flatters."""
-    busy = figure([sample.busy for sample in samples]).median
-    return "" if busy >= FULL else f"the peer used {busy:.0%} of its core only"
+def limit_note(series: Series, rival: str) -> str:
+    """A server whose core is not full is held up by something else: its rate is not its limit."""
+    busy = {name: figure([each.busy for each in series[name]]).median for name in (OURS, rival)}
+    names = {OURS: OURS, rival: "the peer"}
+    said = [f"{names[name]} used {part:.0%}" for name, part in busy.items() if part < FULL]
+    return f"{' and '.join(said)} of its core only" if said else ""

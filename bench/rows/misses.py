@@ -13,7 +13,7 @@ from moorline_sidecar.domain.ids import hashed_key
 from bench.comparing import OURS, rate_row
 from bench.errors import BenchError
 from bench.gauges import reads, share
-from bench.load import by_hand, wrk
+from bench.load import by_hand, load
 from bench.reading import Known
 from bench.results import Row, at_least
 from bench.rows.hits import hit_shots
@@ -47,7 +47,7 @@ def measure(settings: Settings) -> Iterator[Row]:
 def _row(settings: Settings, warm: Warm, concurrency: int, target: float) -> Row:
     shots, calls = hit_shots(settings, warm.known), finds(settings, warm.known)
     seconds, target_store = settings.seconds, (warm.uri, "sessions")
-    asking = partial(wrk, settings, warm.sidecar, shots, connections=concurrency, seconds=seconds)
+    asking = partial(load, settings, warm.sidecar, shots, connections=concurrency, seconds=seconds)
     finding = partial(
         by_hand, settings, target_store, calls, concurrency=concurrency, seconds=seconds
     )

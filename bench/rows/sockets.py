@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from bench.figures import figure, ratio
-from bench.load import client
+from bench.load import load
 from bench.results import Row, at_most
 from bench.rows.hits import hit_shots
 from bench.settings import Settings
@@ -19,13 +19,14 @@ SESSIONS = 1_000
 def measure(settings: Settings) -> Iterator[Row]:
     with warm_sidecar(settings, "sockets", SESSIONS) as warm:
         shots = hit_shots(settings, warm.known)
-        turns = partial(client, settings, warm.sidecar, "turns", shots=shots)
-        half = settings.seconds / 2
+        turns = partial(
+            load, settings, warm.sidecar, shots, connections=1, seconds=settings.seconds / 2
+        )
         series = alternate(
             settings,
             {
-                "unix": partial(turns, str(warm.sidecar.socket), seconds=half),
-                "tcp": partial(turns, warm.sidecar.port, seconds=half),
+                "unix": partial(turns, address=str(warm.sidecar.socket)),
+                "tcp": turns,
             },
         )
     ours, theirs = ([sample.p50_us for sample in series[name]] for name in ("unix", "tcp"))

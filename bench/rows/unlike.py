@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
 from bench.comparing import shown
 from bench.creating import created
 from bench.figures import ratio
-from bench.load import redis_get, wrk
+from bench.load import ANY, Sample, load
 from bench.population import Member, drawn_attributes, drawn_id, members
 from bench.reading import Known
 from bench.results import Row, at_least
-from bench.rows.hits import CONNECTIONS, fill_redis
+from bench.rows.hits import CONNECTIONS, fill_redis, redis_load
 from bench.servers import Server, Sidecar, redis, sidecar
 from bench.settings import Settings
 from bench.shots import Shot, hint_header, write_shots
@@ -31,10 +31,6 @@ SMALLEST, LARGEST = 200, 64 * 1024
 CONTEXTS: Final = ("/", "/admin")
 CHANGES: Final = 0.2
 NOTE_BYTES: Final = 24
-ANY: Final = 0
-"""As a status: of reads or of changes."""
-
-REDIS_REQUESTS: Final = 10_000
 
 
 def measure(settings: Settings) -> Iterator[Row]:
@@ -50,29 +46,40 @@ def measure(settings: Settings) -> Iterator[Row]:
         say(f"creating {2 * SESSIONS:,} sessions")
         known = {name: created(ours.url, drawn, CONTEXTS) for name, drawn in
                  (("like", like), ("unlike", unlike))}  # fmt: skip
-        fill_redis(small, [each[0] for each in known["like"]])
-        fill_redis(mixed, [read for each in known["unlike"] for read in each])
+        stored = {"like": [each[0] for each in known["like"]],
+                  "unlike": [read for each in known["unlike"] for read in each]}  # fmt: skip
+        rivals = {
+            name: _rival(settings, rival, name, stored[name])
+            for name, rival in (("like", small), ("unlike", mixed))
+        }
         shots = {
             "like": [_by_id(each[0], chance) for each in known["like"] for _ in range(10)],
             "unlike": [_strange(each, chance) for each in known["unlike"] for _ in range(10)],
         }
-        yield _row(_series(settings, ours, {"like": small, "unlike": mixed}, shots))
+        yield _row(_series(settings, ours, rivals, shots))
+
+
+def _rival(
+    settings: Settings, rival: Server, name: str, stored: Sequence[Known]
+) -> Callable[[], Sample]:
+    fill_redis(rival, stored)
+    return redis_load(settings, rival, stored, f"redis-{name}")
 
 
 def _series(
-    settings: Settings, ours: Sidecar, rivals: dict[str, Server], shots: dict[str, list[Shot]]
+    settings: Settings,
+    ours: Sidecar,
+    rivals: Mapping[str, Callable[[], Sample]],
+    shots: Mapping[str, list[Shot]],
 ) -> Series:
-    contenders: dict[str, Any] = {}
+    contenders: dict[str, Callable[[], Sample]] = {}
     for name, rival in rivals.items():
         file = write_shots(settings.folder / f"{name}.tsv", shots[name])
-        keys = SESSIONS * (2 if name == "unlike" else 1)
-        gets = partial(redis_get, settings, rival, keys, connections=CONNECTIONS)
-        requests = max(int(gets(requests=REDIS_REQUESTS).rate * settings.seconds), REDIS_REQUESTS)
         contenders[name] = partial(
-            wrk, settings, ours, file,
+            load, settings, ours, file,
             connections=CONNECTIONS, seconds=settings.seconds, status=ANY,
         )  # fmt: skip
-        contenders[f"redis {name}"] = partial(gets, requests=requests)
+        contenders[f"redis {name}"] = rival
     return alternate(settings, contenders)
 
 

@@ -16,7 +16,7 @@ from msgspec import Struct
 from pymongo import MongoClient
 
 from bench.comparing import OURS, rate_row
-from bench.load import by_hand, wrk
+from bench.load import by_hand, load
 from bench.population import DATABASE, members, store_all
 from bench.reading import Known
 from bench.results import Row, at_least
@@ -74,7 +74,7 @@ def _row(settings: Settings, warm: Warm, case: Case) -> Row:
     shots, calls = _patches(settings, changes), _updates(settings, changes)
     seconds, concurrency = settings.seconds, case.concurrency
     asking = partial(
-        wrk, settings, warm.sidecar, shots,
+        load, settings, warm.sidecar, shots,
         connections=concurrency, seconds=seconds, status=NO_CONTENT,
     )  # fmt: skip
     updating = partial(

@@ -22,7 +22,7 @@ def run(*rows: Row) -> Run:
         name="full",
         when="2026-11-22T12:00+00:00",
         machine={"cores": "2"},
-        versions={"wrk": "4.1.0"},
+        versions={"redis-server": "7.0.15"},
         method={"seconds": "4", "rounds": "5", "seed": "7", "minutes": "14.0"},
         rows=rows,
     )

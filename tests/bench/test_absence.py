@@ -9,9 +9,11 @@ from bench.results import Absence
     ("error", "expected"),
     [
         pytest.param(
-            ToolMissing("wrk", "wrk"),
+            ToolMissing("cc", "gcc libc6-dev"),
             Absence(
-                "g", "wrk is not installed; on Debian and Ubuntu: apt install wrk", is_for_tool=True
+                "g",
+                "cc is not installed; on Debian and Ubuntu: apt install gcc libc6-dev",
+                is_for_tool=True,
             ),
             id="a missing program",
         ),

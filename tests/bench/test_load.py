@@ -7,8 +7,6 @@ from pathlib import Path
 import pytest
 
 from bench.clients.connection import Connection, WrongAnswer, tls_address
-from bench.errors import BenchError
-from bench.load import Work, work_of_redis, work_of_wrk
 from bench.shots import Shot, hint_header, read_shots, write_shots
 from e2e.cluster.authority import Authority
 
@@ -16,35 +14,6 @@ ID = "a" * 32
 BODY = b'{"id":"%s"}' % ID.encode()
 SHOT = Shot(f"/v1/sessions/{ID}", len(BODY), ID, hint_header("1.node1"))
 CHANGE = Shot("/v1/sessions/x", 0, None, ("Cookie: a=b; c=d", "X: y"), "PATCH", '{"set": {"ä": 1}}')
-
-
-def told(broken: int, refused: int, requests: int = 100) -> str:
-    return f"Running\nresult\t{requests}\t2000000\t150\t900\t{broken}\t{refused}\t500 oh\n"
-
-
-def test_what_wrk_printed_is_read() -> None:
-    assert work_of_wrk(told(0, 0)) == Work(100, 2.0, 150.0, 900.0)
-
-
-@pytest.mark.parametrize(
-    ("output", "why"),
-    [
-        pytest.param(told(0, 1), "1 wrong answers", id="a wrong answer"),
-        pytest.param(told(1, 0), "1 broken connections", id="a broken connection"),
-        pytest.param(told(0, 0, 0), "no answer at all", id="nothing answered"),
-        pytest.param("unable to connect", "no result", id="no result"),
-    ],
-)
-def test_a_single_wrong_answer_fails_the_row(output: str, why: str) -> None:
-    with pytest.raises(BenchError, match=why):
-        work_of_wrk(output)
-
-
-def test_what_redis_benchmark_printed_is_read() -> None:
-    head = '"test","rps","avg_latency_ms","min_latency_ms","p50_latency_ms","p99_latency_ms"'
-    output = f'{head}\n"GET","50000","0.2","0.1","0.15","0.4"\n'
-
-    assert work_of_redis(output, 100_000) == Work(100_000, 2.0, 150.0, 400.0)
 
 
 def test_requests_are_read_from_the_file_as_they_were_written(tmp_path: Path) -> None:

@@ -57,10 +57,10 @@ def test_the_table_has_a_line_for_each_row() -> None:
 
 
 def test_what_was_not_measured_is_named() -> None:
-    absent = [Absence("hits", "wrk is not installed")]
+    absent = [Absence("hits", "cc is not installed")]
     without = measured(structs.replace(run(row(2.0)), absent=absent), Path("full.json"))
 
-    assert "Not measured: hits, because wrk is not installed." in without
+    assert "Not measured: hits, because cc is not installed." in without
     assert "1 of 1 targets were met" in without
 
 
