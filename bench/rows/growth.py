@@ -8,13 +8,14 @@ from functools import partial
 from typing import Any, Final, TypeAlias
 
 from bench.figures import Figure, figure
-from bench.load import Sample, load
-from bench.population import Member, drawn_attributes, drawn_id, members, store_all
+from bench.load import Sample, ask_each, load
+from bench.population import Member, aged, drawn_attributes, drawn_id, members, store_all
 from bench.processes import resident_bytes
 from bench.reading import Known, read_all
 from bench.results import Curve, Row, Unit, at_most
 from bench.rows.hits import hit_shots
 from bench.rows.memory import idle_bytes
+from bench.rows.touches import TOUCH_PERIOD_MS
 from bench.servers import WORKER, Sidecar, sidecar, store
 from bench.settings import Settings
 from bench.stage import Found, alternate, chance_of, costs, say
@@ -44,6 +45,8 @@ def measure(settings: Settings) -> Iterator[Found]:
 def _sessions(settings: Settings) -> Iterator[Found]:
     """Sessions in the cache of one worker, and in the store behind the small cache of another."""
     chance = chance_of(settings, "growth")
+    # As after an hour: sessions that were all accessed at once would all be touched at once.
+    accessed = aged(TOUCH_PERIOD_MS)
     hits: list[Point] = []
     misses: list[Point] = []
     memory: list[tuple[float, Figure]] = []
@@ -56,7 +59,7 @@ def _sessions(settings: Settings) -> Iterator[Found]:
         idle, stored = idle_bytes(spacious), 0
         for count in _counts(settings):
             say(f"storing and reading {count:,} sessions")
-            fresh = members(count - stored, chance)
+            fresh = (accessed(member, chance) for member in members(count - stored, chance))
             more = list(fresh) if count <= MOST_CACHED else []
             stored += store_all(database.uri, "sessions", more or fresh, WORKER)
             if more:
@@ -129,12 +132,13 @@ def _divided(chance: random.Random, count: int) -> list[Member]:
 def _reads(
     settings: Settings, process: Sidecar, known: Sequence[Known], connections: int = CONNECTIONS
 ) -> list[Sample]:
+    """Loads after each session was asked for once: what the load asks for has been asked before."""
     shots = hit_shots(settings, known, "growth")
+    ask_each(settings, process, shots, connections=connections)
     reading = partial(
         load, settings, process, shots,
         connections=connections, seconds=max(1, settings.seconds / 2),
     )  # fmt: skip
-    reading()
     rounds = 1 if settings.is_quick else ROUNDS
     name = f"{len(known):,} sessions, {connections:,} connections"
     return list(alternate(settings, {name: reading}, rounds)[name])
