@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING, Final
 from moorline_sidecar.hot import plain
 from moorline_sidecar.hot.plain import ID_BYTES, LINE_BYTES, START, TIMES_BYTES
 
-_CHOSEN: Final = ("Answer", "Names", "Hits", "Standing", "Times", "found", "hit", "instant")
+_CHOSEN: Final = (
+    *("Answer", "Names", "Hits", "Standing", "Times", "Flow", "Receiver"),
+    *("found", "hit", "instant"),
+)
 
 
 def _choose() -> ModuleType:
@@ -33,8 +36,10 @@ chosen: Final = _choose()
 if TYPE_CHECKING:  # it has no types of its own, but the same ones
     from moorline_sidecar.hot.plain import (
         Answer,
+        Flow,
         Hits,
         Names,
+        Receiver,
         Standing,
         Times,
         found,
@@ -44,6 +49,7 @@ if TYPE_CHECKING:  # it has no types of its own, but the same ones
 else:
     Answer, Names, Hits = chosen.Answer, chosen.Names, chosen.Hits
     Standing, Times = chosen.Standing, chosen.Times
+    Flow, Receiver = chosen.Flow, chosen.Receiver
     found, hit, instant = chosen.found, chosen.hit, chosen.instant
 
 __all__ = [
@@ -53,8 +59,10 @@ __all__ = [
     "START",
     "TIMES_BYTES",
     "Answer",
+    "Flow",
     "Hits",
     "Names",
+    "Receiver",
     "Standing",
     "Times",
     "found",

@@ -196,6 +196,44 @@ class Hits:
         return self._on_other(data) if answer is None else self._on_named(answer)
 
 
+class Flow(Struct, gc=False):
+    """What has passed through all connections: bytes `received` and `sent`, and `hits`."""
+
+    received: int = 0
+    sent: int = 0
+    hits: int = 0
+
+
+class Receiver:
+    """Takes what comes on one connection.
+
+    While the connection `is_waiting`, for a request and for nothing else, the compiled class
+    answers hits itself, past the transport where that has nothing to send, and counts them. It
+    leaves all else to `on_other`, and goes on when that has set `is_waiting` again. This one leaves
+    everything to it. `quick` is what `Hits.answer` is, or something else that is never asked here.
+    """
+
+    def __init__(
+        self,
+        quick: Callable[[bytes], bytes | None],  # noqa: ARG002
+        flow: Flow,  # noqa: ARG002
+        on_other: Callable[[bytes], None],
+    ) -> None:
+        self.receive = on_other
+        self.is_waiting = False
+        self.hits = 0
+        """Of this connection; whoever sets `is_waiting` counts those before."""
+
+    def connect(
+        self, write: Callable[[bytes], None], unsent: Callable[[], int], socket: int
+    ) -> None:
+        """Answer by `socket`, a descriptor or -1, where `unsent` says 0, and else by `write`."""
+
+    def close(self) -> None:
+        """Answer nothing more, and let go of all."""
+        del self.receive
+
+
 def hit(answer: Answer, times: Times, more: bytes = b"") -> bytes:
     """The whole answer to a hit on a session that expires, framed; `more` are further fields."""
     return b"".join(

@@ -7,6 +7,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from moorline_sidecar.hot import Flow
+
 KIB: Final = 1024
 
 
@@ -50,7 +52,13 @@ class Traffic:
     """Connections ended because the client was too slow, idleness not counted."""
     failures: int = 0
     """Requests whose handler raised."""
-    bytes_received: int = 0
-    bytes_sent: int = 0
-    answers: list[int] = field(default_factory=lambda: [0] * 6)
-    """By class of status: the third counts 2xx."""
+    flow: Flow = field(default_factory=Flow)
+    others: list[int] = field(default_factory=lambda: [0] * 6)
+    """Answers that are not among the hits of `flow`, by class of status: the third counts 2xx."""
+
+    @property
+    def answers(self) -> list[int]:
+        """All of them, by class of status."""
+        answers = self.others.copy()
+        answers[2] += self.flow.hits
+        return answers

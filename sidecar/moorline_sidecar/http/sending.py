@@ -27,7 +27,7 @@ class Outbox:
         """Add the answer to a request of `method`, with its `Connection` field."""
         status = answer.status
         body = answer.body
-        self._traffic.answers[status // 100] += 1
+        self._traffic.others[status // 100] += 1
         if status in BODILESS:
             self._pieces += (STATUS_LINES[status], answer.fields, connection, b"\r\n")
             return
@@ -46,5 +46,5 @@ class Outbox:
         raw = b"".join(self._pieces)
         self._pieces.clear()
         self._bytes = 0
-        self._traffic.bytes_sent += len(raw)
+        self._traffic.flow.sent += len(raw)
         self.transport.write(raw)

@@ -6,7 +6,6 @@ import asyncio
 import importlib.metadata
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -252,6 +251,13 @@ def _observation(configuration: Configuration, version: str) -> Observation:
 
 def _readings(traffic: Traffic) -> Mapping[str, float]:
     """What the metrics of the data plane show, under the keys of `telemetry.instruments`."""
-    counts = asdict(traffic)
-    answers = counts.pop("answers")
-    return counts | {f"answers_{digit}xx": answers[digit] for digit in range(1, len(answers))}
+    answers = traffic.answers
+    return {
+        "accepted": traffic.accepted,
+        "overloaded": traffic.overloaded,
+        "refused": traffic.refused,
+        "timeouts": traffic.timeouts,
+        "failures": traffic.failures,
+        "bytes_received": traffic.flow.received,
+        "bytes_sent": traffic.flow.sent,
+    } | {f"answers_{digit}xx": answers[digit] for digit in range(1, len(answers))}

@@ -19,7 +19,13 @@ OWN = [
     if path.stem not in {"test_both", "test_building", "test_choosing"}
 ]
 USERS = ["tests/sidecar/cache", "tests/sidecar/sessions/test_touching.py"]
-HTTP = ["test_rendering", "test_shortcut", "test_shortcut_by_cookie", "test_shortcut_differential"]
+HTTP = [
+    "test_protocol_hits",
+    "test_rendering",
+    "test_shortcut",
+    "test_shortcut_by_cookie",
+    "test_shortcut_differential",
+]
 USERS += [f"tests/sidecar/http/{name}.py" for name in HTTP]
 
 

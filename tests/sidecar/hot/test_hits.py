@@ -27,7 +27,12 @@ class Held:
 class Rig:
     """One named answer, on a clock that stands still; what it asks for is written down."""
 
-    def __init__(self, implementation: ModuleType, **times: Any) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        implementation: ModuleType,
+        attributes: bytes = b"{}",
+        **times: Any,  # noqa: ANN401 of either implementation
+    ) -> None:
         self.clock = ManualClock(T0)
         self.names, self.standing = implementation.Names(), implementation.Standing()
         self.standing.since, self.standing.until = 5, 1_000_000
@@ -42,7 +47,7 @@ class Rig:
             "calm_until": T0 + 500,
         }
         self.entry = Held(implementation.Times(**{**of_a_session, **times}))
-        self.answer = an_answer(implementation)
+        self.answer = an_answer(implementation, attributes)
         self.names.put(self.answer, self.entry, 5, name_of(1), RESTS[0])
         self.asked: list[object] = []
         self.hits = implementation.Hits(

@@ -19,13 +19,13 @@ def name_of(number: int, rest: int = 0) -> bytes:
     return b"GET /v1/sessions/" + IDS[number] + RESTS[rest]
 
 
-def an_answer(implementation: ModuleType) -> Any:  # noqa: ANN401 of either implementation
+def an_answer(implementation: ModuleType, attributes: bytes = b"{}") -> Any:  # noqa: ANN401
     return implementation.Answer(
         context="/",
         lead=b"lead",
         own=b"own",
         middle=b"middle",
-        attributes=b"{}",
+        attributes=attributes,
         tag_end=1,
         json_start=2,
     )

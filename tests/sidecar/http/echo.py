@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 from moorline_sidecar.http.limits import Limits
-from moorline_sidecar.http.messages import Application, Request, Response
+from moorline_sidecar.http.messages import Application, Quick, Request, Response, never
 from moorline_sidecar.http.problems import problem
 from moorline_sidecar.http.protocol import DataPlane
 
@@ -112,7 +112,11 @@ def told(request: Request) -> Response:
 
 @asynccontextmanager
 async def serving(
-    application: Application | None = None, *, clock: Clock | None = None, **limits: float
+    application: Application | None = None,
+    *,
+    clock: Clock | None = None,
+    quick: Quick = never,
+    **limits: float,
 ) -> AsyncIterator[DataPlane]:
     """A data plane on a free port; with a `clock`, time passes by `plane.sweep()` alone."""
     if clock is not None:
@@ -121,6 +125,7 @@ async def serving(
         application or Echo(),
         msgspec.convert(limits, Limits),
         clock=clock or time.monotonic,
+        quick=quick,
     )
     async with plane:
         await plane.start(tcp=[("127.0.0.1", 0)])

@@ -84,6 +84,11 @@ class RawClient:
             length = 0 if to_head else int(headers["content-length"])
             return Answer(int(status), headers, await self._reader.readexactly(length))
 
+    async def exactly(self, size: int) -> bytes:
+        """So many bytes."""
+        async with asyncio.timeout(DEADLINE_S):
+            return await self._reader.readexactly(size)
+
     async def rest(self) -> bytes:
         """What comes until the other side closes; a reset is an end, too."""
         async with asyncio.timeout(DEADLINE_S):

@@ -192,7 +192,7 @@ async def test_traffic_is_counted() -> None:
         await client.send(asked)
         received = await client.rest()
         traffic = plane.traffic
-        assert traffic.bytes_received == len(asked)
-        assert traffic.bytes_sent == len(received)
+        assert traffic.flow.received == len(asked)
+        assert traffic.flow.sent == len(received)
         assert traffic.answers == [0, 0, 2, 0, 1, 0]
         assert traffic.refused == 1

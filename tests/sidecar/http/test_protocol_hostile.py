@@ -70,7 +70,7 @@ async def test_who_leaves_in_the_middle_leaves_nothing_behind(raw: bytes, leave:
     with capture_logs() as logs:
         async with serving(application) as plane, connected(plane.port) as client:
             await client.send(raw)
-            await eventually(lambda: plane.traffic.bytes_received == len(raw))
+            await eventually(lambda: plane.traffic.flow.received == len(raw))
             getattr(client, leave)()
             await eventually(lambda: plane.traffic.accepted == 1 and plane.connections == 0)
     assert (application.requests, logs) == ([], [])
@@ -84,7 +84,7 @@ async def test_the_answer_to_a_refused_upload_can_be_read() -> None:
         assert answer.problem == "too-large"
         assert answer.members["limit"] == Limits().body_bytes
         await client.send(bytes(90_000))
-        await eventually(lambda: plane.traffic.bytes_received > 290_000)
+        await eventually(lambda: plane.traffic.flow.received > 290_000)
         assert await client.is_closed()
 
 

@@ -13,7 +13,7 @@ from tests.sidecar.http.raw_client import connected
 
 
 async def received(plane: DataPlane, size: int) -> None:
-    await eventually(lambda: plane.traffic.bytes_received == size)
+    await eventually(lambda: plane.traffic.flow.received == size)
 
 
 def pass_time(plane: DataPlane, clock: Clock, seconds: float) -> None:

@@ -196,7 +196,7 @@ async def test_two_clients_and_two_contexts_take_turns() -> None:
     await twin.say(head.encode() + b"Content-Length: %d\r\n\r\n" % len(change) + change)
     for _ in range(3):
         await twin.say(get(ADA, HINT), other, shop)
-    twin.quick_answers = 0
+    twin.count_anew()
 
     answers = [await twin.say(get(ADA, HINT), other, shop) for _ in range(3)]
 
@@ -291,7 +291,7 @@ async def test_a_mistake_of_ours_ends_the_connection_with_an_answer() -> None:
     def fail(_: bytes) -> bytes | None:
         raise ZeroDivisionError
 
-    twin.api.shortcut.answer = fail  # type: ignore[assignment] # of another name
+    twin.reconnect(quick=fail)
 
     assert (await twin.say(get(ADA, HINT))).startswith(b"HTTP/1.1 500 ")
     assert twin.traffic.failures == 1

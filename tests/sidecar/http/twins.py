@@ -14,7 +14,7 @@ from moorline_sidecar.http.by_cookie import ByCookie
 from moorline_sidecar.http.connections import Connection
 from moorline_sidecar.http.gate import Gate
 from moorline_sidecar.http.limits import Limits, Traffic
-from moorline_sidecar.http.messages import never
+from moorline_sidecar.http.messages import Quick, never
 from moorline_sidecar.http.roster import Roster
 from moorline_sidecar.sessions.clock import ManualClock
 from moorline_sidecar.sessions.service import Sessions
@@ -82,10 +82,10 @@ class Twin:
         self.by_cookie = ByCookie(self.sessions, Cookies(cookies))
         gate = Gate(token=lambda: self.token) if is_guarded else Gate()
         self.api = Api(self.sessions, self.by_cookie, gate)
-        self.quick_answers = 0
         self.traffic = Traffic()
         self._roster = Roster()
-        self._quick = self._counted if is_quick else never
+        self._quick: Quick = self.api.shortcut.answer if is_quick else never
+        self._hits_before = 0
         self._open()
 
     async def say(self, *pieces: bytes) -> bytes:
@@ -100,6 +100,14 @@ class Twin:
         return bytes(self._wire.written[begin:])
 
     @property
+    def quick_answers(self) -> int:
+        """Hits that nobody parsed, since they were last counted anew."""
+        return self.traffic.flow.hits - self._hits_before
+
+    def count_anew(self) -> None:
+        self._hits_before = self.traffic.flow.hits
+
+    @property
     def is_closed(self) -> bool:
         return self._wire.is_closed
 
@@ -107,9 +115,10 @@ class Twin:
         """End the connection if it has taken too long."""
         self._connection.look(now_s)
 
-    def reconnect(self) -> None:
-        """Go on with a new connection."""
+    def reconnect(self, quick: Quick | None = None) -> None:
+        """Go on with a new connection, from now on with that `quick` if there is one."""
         self._connection.connection_lost(None)
+        self._quick = quick or self._quick
         self._open()
 
     async def begin(self) -> None:
@@ -139,9 +148,14 @@ class Twin:
         return (
             entries,
             self.sessions.core.counted(),
-            self.traffic,
+            self._passed(),
             set(self.sessions.core.unwritten),
         )
+
+    def _passed(self) -> object:
+        traffic = self.traffic
+        ended = traffic.refused, traffic.timeouts, traffic.failures
+        return traffic.answers, traffic.flow.received, traffic.flow.sent, traffic.accepted, ended
 
     def _open(self) -> None:
         self._wire = Wire()
@@ -149,8 +163,3 @@ class Twin:
             self.api, self._quick, self.limits, self.traffic, self._roster
         )
         self._connection.connection_made(self._wire)
-
-    def _counted(self, data: bytes) -> bytes | None:
-        answer = self.api.shortcut.answer(data)
-        self.quick_answers += answer is not None
-        return answer
