@@ -64,7 +64,7 @@ class Renderer:
         if is_plain and not facts.is_degraded and not facts.more:
             fields = answer.lead[len(_OK) :] + answer.own[: answer.tag_end]
         else:
-            fields = _JSON + self.fields(entry, facts)
+            fields = _JSON + self._common(entry, facts) + answer.own[: answer.tag_end]
         return Response(status, fields, _joined(entry, answer))
 
     def kept(self, entry: Entry, session_id: str, context: str) -> Answer | None:
@@ -96,13 +96,8 @@ class Renderer:
 
     def _common(self, entry: Entry, facts: Facts) -> bytes:
         """The fields but for the tag: the same for many sessions."""
-        fields = _NO_STORE
-        if not entry.is_evictable:
-            fields += b"Moorline-Unsaved: true\r\n"
-        fields += b"Moorline-Hint: %b\r\nMoorline-Cache: %b\r\n" % (
-            str(self.hint(entry, facts.at_least)).encode(),
-            facts.source.value,
-        )
+        hint = self.hint(entry, facts.at_least)
+        fields = _usual(hint.version, self._worker, facts.source, entry.is_evictable)
         if facts.was_renewed:
             fields += b"Moorline-Renewed: true\r\n"
         if facts.is_degraded:
@@ -168,6 +163,18 @@ def _tag(entry: Entry, facts: Facts) -> bytes:
     if not entry.is_evictable:
         return b""
     return b"ETag: %b\r\n" % entity_tag(facts.session_id, entry.stored.version)
+
+
+@lru_cache(maxsize=512)
+def _usual(version: int, worker: str, source: Source, is_saved: bool) -> bytes:  # noqa: FBT001
+    """The fields that all answers from an entry have; versions are few where sessions are many."""
+    unsaved = b"" if is_saved else b"Moorline-Unsaved: true\r\n"
+    return b"%b%bMoorline-Hint: %b\r\nMoorline-Cache: %b\r\n" % (
+        _NO_STORE,
+        unsaved,
+        str(Hint(version, worker)).encode(),
+        source.value,
+    )
 
 
 @lru_cache(maxsize=512)

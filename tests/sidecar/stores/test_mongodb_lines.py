@@ -5,9 +5,15 @@ from typing import Any
 
 import pytest
 from bson.codec_options import DEFAULT_CODEC_OPTIONS, CodecOptions
+from moorline_sidecar.domain.session import Session
+from moorline_sidecar.hot import IS_COMPILED
 from moorline_sidecar.stores.mongodb_client import Client, open_client
+from moorline_sidecar.stores.mongodb_documents import session_document
 from moorline_sidecar.stores.mongodb_lines import LINES_MAX, MESSAGE_BYTES_MAX, Line, Lines, TooLong
+from moorline_sidecar.stores.mongodb_on_lines import find_on
 from pymongo.errors import AutoReconnect, OperationFailure
+
+from tests.contract.sessions import a_session, fresh_key
 
 CODEC: CodecOptions[dict[str, Any]] = DEFAULT_CODEC_OPTIONS
 
@@ -98,3 +104,17 @@ async def test_lines_end_with_the_store(client: Client, lines: Lines) -> None:
     await lines.give(used)
     assert not line.is_open
     assert not used.is_open
+
+
+async def test_whole_sessions_come_from_the_bytes_of_a_reply(client: Client, lines: Lines) -> None:
+    session, sessions = a_session(fresh_key()), client["lines"]["sessions"]
+    await sessions.insert_one(session_document(session))
+    keys, line = [session.key, "none"], await taken(lines, client)
+
+    (whole,) = await find_on(lines, line, sessions, keys, None) or []
+    assert isinstance(whole, Session) is IS_COMPILED
+    assert (whole.key if IS_COMPILED else whole["_id"]) == session.key
+
+    assert await lines.take(client) is line, "it was given back"
+    (part,) = await find_on(lines, line, sessions, keys, ("version",)) or []
+    assert part.keys() == {"_id", "version"}
