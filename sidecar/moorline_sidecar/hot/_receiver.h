@@ -144,11 +144,13 @@ receiver_is_clear(Receiver *self)
         return 0;
     if (!self->may_have_unsent)
         return 1;
-    PyObject *unsent = PyObject_CallNoArgs(self->unsent);
-    if (unsent == NULL)
-        return -1;
-    const long long bytes = PyLong_AsLongLong(unsent);
+    PyObject *unsent = Py_NewRef(self->unsent); /* It may close this. */
+    PyObject *answer = PyObject_CallNoArgs(unsent);
     Py_DECREF(unsent);
+    if (answer == NULL)
+        return -1;
+    const long long bytes = PyLong_AsLongLong(answer);
+    Py_DECREF(answer);
     if (bytes == -1 && PyErr_Occurred())
         return -1;
     self->may_have_unsent = bytes != 0;

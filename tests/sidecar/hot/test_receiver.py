@@ -1,6 +1,7 @@
 """What comes on a connection: hits go past the transport, and all else takes the long way."""
 
 import contextlib
+import functools
 import gc
 import socket
 import weakref
@@ -268,6 +269,29 @@ def test_it_may_be_closed_at_any_time(compiled: ModuleType) -> None:
             closed.receiver.receive(HIT)
             closed.receiver.receive(OTHER)
         assert (closed.written, closed.sent()) == (b"", b"")
+
+
+@pytest.mark.parametrize("which", ["write", "unsent", "on_other"])
+def test_whom_it_calls_it_holds_until_it_returns(compiled: ModuleType, which: str) -> None:
+    were_held: list[bool] = []
+
+    def close(*_: object) -> int:
+        it.receiver.close()
+        were_held.append(called() is not None)
+        return 0
+
+    with wired(compiled) as it:
+        closing = functools.partial(close)  # unlike a function's, its call does not hold it
+        called = weakref.ref(closing)
+        calls = {"write": it.write, "unsent": it.unsent, "on_other": it.leave, which: closing}
+        it.receiver = compiled.Receiver(it.rig.hits.answer, it.flow, calls["on_other"])
+        sock = -1 if which == "write" else it.here.fileno()
+        it.receiver.connect(calls["write"], calls["unsent"], sock)
+        it.receiver.is_waiting = which != "on_other"
+        del closing, calls
+        it.receiver.receive(HIT)
+
+    assert were_held == [True]
 
 
 def test_it_goes_with_its_connection(implementation: ModuleType) -> None:
