@@ -220,6 +220,7 @@ class Receiver:
         on_other: Callable[[bytes], None],
     ) -> None:
         self.receive = on_other
+        """Take what has come."""
         self.is_waiting = False
         self.hits = 0
         """Of this connection; whoever sets `is_waiting` counts those before."""
@@ -230,8 +231,12 @@ class Receiver:
         """Answer by `socket`, a descriptor or -1, where `unsent` says 0, and else by `write`."""
 
     def close(self) -> None:
-        """Answer nothing more, and let go of all."""
-        del self.receive
+        """Answer nothing more, and let go of all; what still comes is nobody's."""
+        self.is_waiting = False
+        self.receive = _drop
+
+
+def _drop(_: bytes) -> None: ...
 
 
 def hit(answer: Answer, times: Times, more: bytes = b"") -> bytes:

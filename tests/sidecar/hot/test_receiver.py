@@ -233,6 +233,17 @@ def test_what_is_no_number_of_bytes_is_refused(compiled: ModuleType) -> None:
             it.receiver.receive(HIT)
 
 
+def test_whoever_is_closed_drops_what_still_comes(implementation: ModuleType) -> None:
+    with wired(implementation) as it:
+        for _ in range(2):
+            it.receiver.close()
+            it.receiver.receive(HIT)
+            it.receiver.receive(OTHER)
+
+        assert (it.left, it.sent(), it.written) == ([], b"", b"")
+        assert not it.receiver.is_waiting
+
+
 def test_it_may_be_closed_at_any_time(compiled: ModuleType) -> None:
     class Closing(ManualClock):
         def nanoseconds(self) -> int:
