@@ -249,7 +249,9 @@ class Connection(asyncio.Protocol):
     def _waiting_for(self) -> Waiting:
         if self._answerer.is_working:
             return Waiting.HANDLER
-        if self._answerer.is_held or (self._is_parting and self._unsent_bytes()):
+        # Fewer bytes than hold it up may be left unread, too: closed, the transport keeps them.
+        asks_nothing = self._is_parting or self._reader.phase is IDLE
+        if self._answerer.is_held or (asks_nothing and self._unsent_bytes()):
             return Waiting.READER
         if self._is_parting:
             return Waiting.FAREWELL

@@ -4,12 +4,16 @@ import asyncio
 from contextlib import AsyncExitStack
 
 import pytest
+from moorline_sidecar.http.connections import Connection
 from moorline_sidecar.http.deadlines import Deadline, Waiting
-from moorline_sidecar.http.limits import Limits
+from moorline_sidecar.http.limits import Limits, Traffic
+from moorline_sidecar.http.messages import never
 from moorline_sidecar.http.protocol import DataPlane
+from moorline_sidecar.http.roster import Roster
 
 from tests.sidecar.http.echo import Clock, Echo, chunked, eventually, request, serving
 from tests.sidecar.http.raw_client import connected
+from tests.sidecar.http.twins import Wire
 
 
 async def received(plane: DataPlane, size: int) -> None:
@@ -116,6 +120,50 @@ async def test_a_client_that_reads_nothing_is_cut_off() -> None:
             await eventually(lambda: plane.connections == 0)
         assert len(application.requests) < 50
         assert plane.traffic.timeouts == 1
+
+
+class Unread(Wire):
+    """What leads to a client that reads nothing."""
+
+    is_aborted = False
+
+    def abort(self) -> None:
+        self.is_aborted = True
+
+    def get_write_buffer_size(self) -> int:
+        return len(self.written)
+
+
+@pytest.mark.parametrize("is_done", [False, True])
+async def test_who_leaves_the_end_of_an_answer_unread_is_cut_off(is_done: bool) -> None:  # noqa: FBT001
+    """It is too short for the transport to ask for a pause, but keeps that open when closed."""
+    traffic, wire = Traffic(), Unread()
+    connection = Connection(Echo(), never, Limits(), traffic, Roster())
+    connection.connection_made(wire)
+    connection.data_received(request("/"))
+    if is_done and not connection.eof_received():
+        wire.close()
+    connection.look(0)
+    connection.look(74.9)
+    assert (wire.is_closed, wire.is_aborted) == (is_done, False)
+    connection.look(75)
+    assert wire.is_aborted
+    assert traffic.timeouts == 1
+
+
+async def test_who_reads_the_end_of_an_answer_late_has_all_time_for_the_next_request() -> None:
+    wire = Unread()
+    connection = Connection(Echo(), never, Limits(), Traffic(), Roster())
+    connection.connection_made(wire)
+    connection.data_received(request("/"))
+    connection.look(0)
+    wire.written.clear()
+    connection.look(74)
+    ends = []
+    for now_s in (148.9, 149):
+        connection.look(now_s)
+        ends.append((wire.is_closed, wire.is_aborted))
+    assert ends == [(False, False), (True, False)]
 
 
 async def test_the_data_plane_looks_at_its_connections_by_itself() -> None:
