@@ -191,7 +191,8 @@ receiver_send(Receiver *self, PyObject *whole)
     return done;
 }
 
-/* The answer, where a hit is all that this is; NULL for whatever is to be left to `on_other`. */
+/* The answer, where a hit is all that this is; NULL for whatever is to be left to `on_other`, or
+ * with an exception that nobody is to be kept from seeing. */
 static PyObject *
 receiver_answer(Receiver *self, PyObject *data)
 {
@@ -202,7 +203,7 @@ receiver_answer(Receiver *self, PyObject *data)
     PyObject *whole = hits_sure(quick, data, &named);
     Py_XDECREF(named);
     Py_DECREF(quick);
-    if (whole == NULL)
+    if (whole == NULL && PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_Exception))
         PyErr_Clear(); /* Python asks again, and knows what an error has to lead to. */
     return whole;
 }
@@ -211,6 +212,8 @@ static PyObject *
 receiver_receive(Receiver *self, PyObject *data)
 {
     PyObject *whole = receiver_answer(self, data);
+    if (whole == NULL && PyErr_Occurred())
+        return NULL;
     if (whole == NULL) {
         self->is_waiting = 0;
         self->may_have_unsent = 1;

@@ -210,6 +210,20 @@ def test_whoever_is_left_something_meets_the_error_of_the_clock(compiled: Module
         assert (it.left, it.written, it.sent()) == ([HIT], b"", b"")
 
 
+def test_whoever_interrupts_the_clock_is_heard(compiled: ModuleType) -> None:
+    class Interrupted(ManualClock):
+        def nanoseconds(self) -> int:
+            raise KeyboardInterrupt
+
+    rig = Rig(compiled)
+    rig.hits = compiled.Hits(
+        rig.names, rig.standing, Interrupted(T0), FREQUENCY_MAX, rig.known, rig.unknown
+    )
+    with wired(compiled, rig) as it, pytest.raises(KeyboardInterrupt):
+        it.receiver.receive(HIT)
+    assert (it.left, it.written, it.facts()) == ([], b"", (0, 0, 0, 0, 0))
+
+
 @pytest.mark.parametrize("which", ["write", "unsent", "on_other"])
 def test_an_error_of_whom_it_calls_is_passed_on(compiled: ModuleType, which: str) -> None:
     def fail(*_: object) -> int:
