@@ -157,6 +157,16 @@ def test_the_transport_gets_what_a_full_socket_does_not_take(compiled: ModuleTyp
         assert it.facts()[:3] == (2 * len(HIT), 2 * len(answer), 2)
 
 
+def test_what_the_transport_still_has_to_send_is_not_overtaken(compiled: ModuleType) -> None:
+    with wired(compiled, Rig(compiled, attributes=LARGE)) as it:
+        it.receiver.receive(HIT)
+        first = it.sent()  # there is room again, and the loop has not told the transport yet
+        it.waits = len(it.written)
+        it.receiver.receive(HIT)
+
+        assert (first + it.written, it.sent()) == (2 * it.answer(compiled), b"")
+
+
 def test_the_transport_finds_out_that_nobody_is_there(compiled: ModuleType) -> None:
     with wired(compiled) as it:
         it.there.close()

@@ -1,14 +1,21 @@
 """Hits on a connection, among other requests, by clients that read late, or not at all."""
 
+import gc
+import socket
+import weakref
 from typing import Final
 
 import pytest
-from moorline_sidecar.hot import ID_BYTES, LINE_BYTES, Answer, chosen, hit
+from moorline_sidecar.hot import ID_BYTES, IS_COMPILED, LINE_BYTES, Answer, chosen, hit
+from moorline_sidecar.http.connections import Connection
+from moorline_sidecar.http.limits import Limits, Traffic
 from moorline_sidecar.http.protocol import DataPlane
+from moorline_sidecar.http.roster import Roster
 
 from tests.sidecar.hot.test_hits import Rig
 from tests.sidecar.http.echo import Clock, Echo, eventually, request, serving
 from tests.sidecar.http.raw_client import RawClient, connected
+from tests.sidecar.http.twins import Wire
 
 HIT: Final = request("/v1/sessions/" + ID_BYTES * "a")
 LEAD: Final = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
@@ -65,6 +72,51 @@ async def test_answers_come_in_the_order_of_their_requests(other: str, hits_behi
         assert bodies[-1].startswith(b'{"method":"GET","path":"/last"')
         assert plane.traffic.answers == [0, 0, len(pieces), 0, 0, 0]
         assert plane.traffic.flow.hits == 2 + hits_behind
+
+
+class SocketWire(Wire):
+    """Over a socket, which is written to by others."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__()
+        self._sock = sock
+
+    def get_extra_info(self, name: str, default: object = None) -> object:
+        return self._sock if name == "socket" else default
+
+
+def a_connection(site: Site, wire: Wire) -> Connection:
+    connection = Connection(Echo(), site.hits.answer, Limits(), Traffic(), Roster())
+    connection.connection_made(wire)
+    return connection
+
+
+@pytest.mark.skipif(not IS_COMPILED, reason="Python leaves them to the transport")
+async def test_hits_behind_the_first_go_past_the_transport() -> None:
+    here, there = socket.socketpair()
+    with here, there:
+        there.settimeout(0)
+        wire, site = SocketWire(here), Site()
+        connection = a_connection(site, wire)
+        for _ in range(3):
+            connection.data_received(HIT)
+        answer = hit(site.answer, site.entry.times)
+        assert (bytes(wire.written), there.recv(3 * len(answer))) == (answer, 2 * answer)
+
+
+async def test_a_lost_connection_leaves_nothing_to_the_garbage_collector() -> None:
+    wire = Wire()
+    connection = a_connection(Site(), wire)
+    connection.data_received(HIT)
+    connection.data_received(HIT)
+    gone = weakref.ref(connection)
+    gc.disable()
+    try:
+        connection.connection_lost(None)
+        del connection
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("size", [1_000, 300_000])
