@@ -138,7 +138,7 @@ receiver_close(Receiver *self, PyObject *Py_UNUSED(ignored))
 
 /* Whether the socket may be written to past the transport: 1 if that has nothing left to send. */
 static int
-receiver_is_clear(Receiver *self)
+receiver_may_send(Receiver *self)
 {
     if (self->socket < 0)
         return 0;
@@ -163,10 +163,10 @@ receiver_send(Receiver *self, PyObject *whole)
 {
     const Py_ssize_t size = PyBytes_GET_SIZE(whole);
     Py_ssize_t sent = 0;
-    const int is_clear = receiver_is_clear(self);
-    if (is_clear < 0)
+    const int may_send = receiver_may_send(self);
+    if (may_send < 0)
         return NULL;
-    if (is_clear) {
+    if (may_send) {
         const ssize_t taken =
             send(self->socket, PyBytes_AS_STRING(whole), size, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (taken == size)
