@@ -91,8 +91,7 @@ def a_connection(site: Site, wire: Wire) -> Connection:
     return connection
 
 
-@pytest.mark.skipif(not IS_COMPILED, reason="Python leaves them to the transport")
-async def test_hits_behind_the_first_go_past_the_transport() -> None:
+async def test_compiled_hits_behind_the_first_go_past_the_transport() -> None:
     here, there = socket.socketpair()
     with here, there:
         there.settimeout(0)
@@ -101,7 +100,10 @@ async def test_hits_behind_the_first_go_past_the_transport() -> None:
         for _ in range(3):
             connection.data_received(HIT)
         answer = hit(site.answer, site.entry.times)
-        assert (bytes(wire.written), there.recv(3 * len(answer))) == (answer, 2 * answer)
+        past = 2 if IS_COMPILED else 0  # Python leaves them to the transport
+        assert bytes(wire.written) == (3 - past) * answer
+        if past:
+            assert there.recv(3 * len(answer)) == past * answer
 
 
 async def test_a_lost_connection_leaves_nothing_to_the_garbage_collector() -> None:
