@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+from collections import deque
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
 import structlog
 
@@ -40,6 +41,9 @@ BATCH_MS: Final = 250
 """A batch that takes less is followed by one of twice as many, up to the most; one that takes twice
 as long, by one of half as many: a store that is slow shall not be given more than it can do in
 the time that a call has."""
+
+Pile: TypeAlias = tuple[int, list[str]]
+"""Keys that are due in the same tick; never none."""
 
 log = structlog.get_logger(__name__)
 
@@ -108,18 +112,18 @@ class Touching:
             StoreError: it could not be done; what is left stays queued.
         """
         # What comes while this is done waits for the next time.
-        waiting = self._take(due_only=due_only)
-        while waiting:
-            batch, waiting = waiting[: self._batch_max], waiting[self._batch_max :]
-            began = self._core.clock.monotonic()
-            try:
-                await self._flush(batch, directly=directly, is_background=True)
-            except BaseException:
-                self._batch_max = max(BATCH_MIN, len(batch) // 2)
-                for key, times in waiting:
-                    self._queue(key, times, 0)
-                raise
-            self._pace(len(batch), self._core.clock.monotonic() - began)
+        piles = self._take(due_only=due_only)
+        try:
+            while batch := self._next_batch(piles):
+                began = self._core.clock.monotonic()
+                try:
+                    await self._flush(batch, directly=directly, is_background=True)
+                except BaseException:
+                    self._batch_max = max(BATCH_MIN, len(batch) // 2)
+                    raise
+                self._pace(len(batch), self._core.clock.monotonic() - began)
+        finally:
+            self._put_back(piles)
 
     def _pace(self, size: int, took_ms: int) -> None:
         """Choose how many times the next batch has, by how long one of this size took."""
@@ -137,29 +141,47 @@ class Touching:
         tick = (self._core.clock.monotonic() + in_ms) // TICK_MS
         if in_ms and touch_period(self._core.policy, times.max_idle_ms) >= LONG_PERIOD_MS:
             tick += -tick % ROUND_TICKS
+        self._pile(tick).append(key)
+
+    def _pile(self, tick: int) -> list[str]:
+        """The keys that are due in this tick."""
         keys = self._due.get(tick)
         if keys is None:
-            self._due[tick] = [key]
+            keys = self._due[tick] = []
             heapq.heappush(self._ticks, tick)
-        else:
-            keys.append(key)
+        return keys
 
-    def _take(self, *, due_only: bool) -> list[tuple[str, Times]]:
-        """What waits, or is due, out of the queue."""
+    def _take(self, *, due_only: bool) -> deque[Pile]:
+        """What waits, or is due, out of the queue; the keys are not looked at, as they are many."""
         now = self._core.clock.monotonic() // TICK_MS
-        batch: list[tuple[str, Times]] = []
+        piles: deque[Pile] = deque()
         while self._ticks and (not due_only or self._ticks[0] <= now):
-            for key in self._due.pop(heapq.heappop(self._ticks)):
-                times = self._core.unwritten.get(key)
-                if times is None or not times.is_queued:
-                    continue
-                times.is_queued = False
-                times.calm_until = 0
-                if times.own_accessed > times.stored_accessed:
-                    batch.append((key, times))
-                else:  # A change has written it meanwhile.
-                    del self._core.unwritten[key]
+            tick = heapq.heappop(self._ticks)
+            piles.append((tick, self._due.pop(tick)))
+        return piles
+
+    def _next_batch(self, piles: deque[Pile]) -> list[tuple[str, Times]]:
+        """Times to be written now, off the first piles; none if nothing is left of them."""
+        batch: list[tuple[str, Times]] = []
+        while piles and len(batch) < self._batch_max:
+            _, keys = piles[0]
+            key = keys.pop()
+            if not keys:
+                piles.popleft()
+            times = self._core.unwritten.get(key)
+            if times is None or not times.is_queued:
+                continue
+            times.is_queued = False
+            times.calm_until = 0
+            if times.own_accessed > times.stored_accessed:
+                batch.append((key, times))
+            else:  # A change has written it meanwhile.
+                del self._core.unwritten[key]
         return batch
+
+    def _put_back(self, piles: deque[Pile]) -> None:
+        for tick, keys in piles:
+            self._pile(tick).extend(keys)
 
     async def _flush(
         self,

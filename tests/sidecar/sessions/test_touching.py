@@ -5,7 +5,9 @@ import asyncio
 import pytest
 from moorline_api import CacheMode
 from moorline_sidecar.domain.ids import Hint
-from moorline_sidecar.errors import SessionEnded
+from moorline_sidecar.errors import SessionEnded, StoreError
+from moorline_sidecar.hot import Times
+from moorline_sidecar.sessions.touching import BATCH_MAX
 
 from tests.sidecar.sessions.faults import Gate, Operation, unavailable
 from tests.sidecar.sessions.workers import MINUTE, SECOND, T0, VIRTUAL_TIME, Worker, cluster
@@ -247,3 +249,34 @@ async def test_times_of_long_periods_are_written_in_rounds_of_a_second() -> None
         await asyncio.sleep(61)
         assert len(a.link.touched) == 100
         assert a.link.calls["touch"] <= 12
+
+
+class Looked(dict[str, Times]):
+    """Counts how often somebody has looked something up."""
+
+    looks = 0
+
+    def get(self, key: str, default: Times | None = None) -> Times | None:  # type: ignore[override]
+        self.looks += 1
+        return super().get(key, default)
+
+
+async def test_a_batch_that_fails_leaves_all_and_has_looked_at_no_others() -> None:
+    """A slow store would keep the loop busy with times that are not written anyway."""
+    count = 3 * BATCH_MAX
+    async with cluster(touch_period_ms=10 * SECOND) as two:
+        a, _ = two.workers
+        ids = [await a.new() for _ in range(count)]
+        await asyncio.sleep(1)
+        for session_id in ids:
+            await a.get(session_id, Hint(1, "a"))
+        a.core.unwritten = looked = Looked(a.core.unwritten)
+        a.link.plan("touch", unavailable)
+        with pytest.raises(StoreError):
+            await a.touching.flush(directly=True)
+        assert (len(looked), len(a.link.touched)) == (count, BATCH_MAX)
+        assert looked.looks <= 2 * BATCH_MAX
+
+        await a.touching.flush(directly=True)
+        assert not looked
+        assert len({touch.key for touch in a.link.touched}) == count
