@@ -265,10 +265,7 @@ static PyTypeObject AnswerType = {
 static PyObject *
 names_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *no_names[] = {NULL};
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, ":Names", no_names))
-        return NULL;
-    Names *self = (Names *)type->tp_alloc(type, 0);
+    Names *self = (Names *)new_of_zeros(type, args, kwargs);
     if (self == NULL)
         return NULL;
     for (int i = 0; i < SEEDS; i++) {

@@ -69,24 +69,27 @@ take(Bytes *bytes, size_t size, const char **taken)
     return READ;
 }
 
+/* A number, at any address. */
+static int
+take_number(Bytes *bytes, void *number, size_t size)
+{
+    const char *taken;
+    if (take(bytes, size, &taken) != READ)
+        return OTHER;
+    memcpy(number, taken, size);
+    return READ;
+}
+
 static int
 take_int32(Bytes *bytes, int32_t *number)
 {
-    const char *taken;
-    if (take(bytes, sizeof *number, &taken) != READ)
-        return OTHER;
-    memcpy(number, taken, sizeof *number);
-    return READ;
+    return take_number(bytes, number, sizeof *number);
 }
 
 static int
 take_int64(Bytes *bytes, int64_t *number)
 {
-    const char *taken;
-    if (take(bytes, sizeof *number, &taken) != READ)
-        return OTHER;
-    memcpy(number, taken, sizeof *number);
-    return READ;
+    return take_number(bytes, number, sizeof *number);
 }
 
 /* An object or an array: what is in it. */
@@ -232,6 +235,16 @@ letter_of(unsigned char character)
     }
 }
 
+/* NULL without an exception for what is no UTF-8. */
+static PyObject *
+decoded(Text text)
+{
+    PyObject *object = PyUnicode_DecodeUTF8(text.text, (Py_ssize_t)text.size, NULL);
+    if (object == NULL && PyErr_ExceptionMatches(PyExc_UnicodeDecodeError))
+        PyErr_Clear();
+    return object;
+}
+
 /* OTHER for what is no UTF-8. */
 static int
 check_text(Text text)
@@ -239,14 +252,10 @@ check_text(Text text)
     for (size_t i = 0; i < text.size; i++) {
         if ((unsigned char)text.text[i] < 0x80)
             continue;
-        PyObject *decoded = PyUnicode_DecodeUTF8(text.text, (Py_ssize_t)text.size, NULL);
-        if (decoded == NULL) {
-            if (!PyErr_ExceptionMatches(PyExc_UnicodeDecodeError))
-                return FAILED;
-            PyErr_Clear();
-            return OTHER;
-        }
-        Py_DECREF(decoded);
+        PyObject *object = decoded(text);
+        if (object == NULL)
+            return PyErr_Occurred() ? FAILED : OTHER;
+        Py_DECREF(object);
         return READ;
     }
     return READ;
@@ -350,10 +359,7 @@ json_value(Json *json, Bytes *bytes, unsigned char kind, int depth)
             return OTHER;
         return *taken ? json_put(json, "true", 4) : json_put(json, "false", 5);
     case IS_DOUBLE:
-        if (take(bytes, sizeof real, &taken) != READ)
-            return OTHER;
-        memcpy(&real, taken, sizeof real);
-        return json_double(json, real);
+        return take_number(bytes, &real, sizeof real) == READ ? json_double(json, real) : OTHER;
     default:
         return OTHER;
     }
@@ -415,9 +421,7 @@ static PyObject *
 read_text(Json *Py_UNUSED(json), Moments *Py_UNUSED(moments), Bytes *bytes, unsigned char kind)
 {
     Text text;
-    if (kind != IS_TEXT || take_text(bytes, &text) != READ || check_text(text) != READ)
-        return NULL;
-    return PyUnicode_DecodeUTF8(text.text, (Py_ssize_t)text.size, NULL);
+    return kind == IS_TEXT && take_text(bytes, &text) == READ ? decoded(text) : NULL;
 }
 
 static PyObject *
@@ -499,13 +503,13 @@ read_context(Json *json, PyObject *contexts, Bytes *bytes)
         return OTHER;
     json->size = 0;
     int result = json_object(json, content, 0);
-    if (result == READ)
-        result = check_text(element.name);
     if (result != READ)
         return result;
-    PyObject *name = PyUnicode_DecodeUTF8(element.name.text, (Py_ssize_t)element.name.size, NULL);
+    PyObject *name = decoded(element.name);
+    if (name == NULL)
+        return PyErr_Occurred() ? FAILED : OTHER;
     PyObject *text = PyBytes_FromStringAndSize(json->text, (Py_ssize_t)json->size);
-    if (name == NULL || text == NULL)
+    if (text == NULL)
         result = FAILED;
     else {
         const int is_there = PyDict_Contains(contexts, name);
@@ -514,7 +518,7 @@ read_context(Json *json, PyObject *contexts, Bytes *bytes)
         else if (PyDict_SetItem(contexts, name, text) < 0)
             result = FAILED;
     }
-    Py_XDECREF(name);
+    Py_DECREF(name);
     Py_XDECREF(text);
     return result;
 }

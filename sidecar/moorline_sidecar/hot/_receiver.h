@@ -22,14 +22,6 @@ typedef struct {
     int64_t hits;
 } Flow;
 
-static PyObject *
-flow_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
-{
-    static char *none[] = {NULL};
-    return PyArg_ParseTupleAndKeywords(args, kwargs, ":Flow", none) ? type->tp_alloc(type, 0)
-                                                                    : NULL;
-}
-
 static PyGetSetDef flow_properties[] = {
     NUMBER(Flow, received),
     NUMBER(Flow, sent),
@@ -42,7 +34,7 @@ static PyTypeObject FlowType = {
     .tp_name = "moorline_sidecar.hot._compiled.Flow",
     .tp_basicsize = sizeof(Flow),
     .tp_flags = Py_TPFLAGS_DEFAULT,
-    .tp_new = flow_new,
+    .tp_new = new_of_zeros,
     .tp_getset = flow_properties,
 };
 
@@ -176,18 +168,14 @@ receiver_send(Receiver *self, PyObject *whole)
     if (self->write == NULL)
         Py_RETURN_NONE;
     self->may_have_unsent = 1;
+    const char *unsent = PyBytes_AS_STRING(whole) + sent;
+    PyObject *rest = sent == 0 ? Py_NewRef(whole) : PyBytes_FromStringAndSize(unsent, size - sent);
+    if (rest == NULL)
+        return NULL;
     PyObject *write = Py_NewRef(self->write); /* It may close this. */
-    PyObject *done = NULL;
-    if (sent == 0)
-        done = PyObject_CallOneArg(write, whole);
-    else {
-        PyObject *rest = PyBytes_FromStringAndSize(PyBytes_AS_STRING(whole) + sent, size - sent);
-        if (rest != NULL) {
-            done = PyObject_CallOneArg(write, rest);
-            Py_DECREF(rest);
-        }
-    }
+    PyObject *done = PyObject_CallOneArg(write, rest);
     Py_DECREF(write);
+    Py_DECREF(rest);
     return done;
 }
 
@@ -212,9 +200,9 @@ static PyObject *
 receiver_receive(Receiver *self, PyObject *data)
 {
     PyObject *whole = receiver_answer(self, data);
-    if (whole == NULL && PyErr_Occurred())
-        return NULL;
     if (whole == NULL) {
+        if (PyErr_Occurred())
+            return NULL;
         self->is_waiting = 0;
         self->may_have_unsent = 1;
         if (self->on_other == NULL)

@@ -10,6 +10,14 @@
 #include <string.h>
 #include <structmember.h>
 
+/* A constructor without arguments: all fields are 0. */
+static PyObject *
+new_of_zeros(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *none[] = {NULL};
+    return PyArg_ParseTupleAndKeywords(args, kwargs, "", none) ? type->tp_alloc(type, 0) : NULL;
+}
+
 /* --- Fields, as Python sees them --- */
 
 #define NEVER INT64_MIN /* None */
@@ -234,20 +242,12 @@ static PyGetSetDef standing_properties[] = {
     {NULL, NULL, NULL, NULL, NULL},
 };
 
-static PyObject *
-standing_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
-{
-    static char *none[] = {NULL};
-    return PyArg_ParseTupleAndKeywords(args, kwargs, ":Standing", none) ? type->tp_alloc(type, 0)
-                                                                        : NULL;
-}
-
 static PyTypeObject StandingType = {
     PyVarObject_HEAD_INIT(NULL, 0)
     .tp_name = "moorline_sidecar.hot._compiled.Standing",
     .tp_basicsize = sizeof(Standing),
     .tp_flags = Py_TPFLAGS_DEFAULT,
-    .tp_new = standing_new,
+    .tp_new = new_of_zeros,
     .tp_members = standing_members,
     .tp_getset = standing_properties,
 };

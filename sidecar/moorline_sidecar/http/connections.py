@@ -108,7 +108,6 @@ class Connection(asyncio.Protocol):
         serial = self._reader.serial + self._receiver.hits
         if not self._deadline.has_passed(waiting, serial, now):
             return
-        self._receiver.is_waiting = False
         if waiting is Waiting.REQUEST:
             self._transport.close()
         elif waiting is Waiting.FAREWELL:

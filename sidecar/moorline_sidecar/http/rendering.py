@@ -60,11 +60,7 @@ class Renderer:
     def session(self, status: int, entry: Entry, facts: Facts) -> Response:
         """An answer with the session."""
         answer = self._answer(entry, facts)
-        is_plain = facts.source is Source.HIT and not facts.was_renewed and not facts.at_least
-        if is_plain and not facts.is_degraded and not facts.more:
-            fields = answer.lead[len(_OK) :] + answer.own[: answer.tag_end]
-        else:
-            fields = _JSON + self._common(entry, facts) + answer.own[: answer.tag_end]
+        fields = _JSON + self._common(entry, facts) + answer.own[: answer.tag_end]
         return Response(status, fields, _joined(entry, answer))
 
     def kept(self, entry: Entry, session_id: str, context: str) -> Answer | None:

@@ -50,8 +50,12 @@ class Rig:
         self.answer = an_answer(implementation, attributes)
         self.names.put(self.answer, self.entry, 5, name_of(1), RESTS[0])
         self.asked: list[object] = []
-        self.hits = implementation.Hits(
-            self.names, self.standing, self.clock, FREQUENCY_MAX, self.known, self.unknown
+        self._implementation = implementation
+        self.hits = self.hits_by(self.clock)
+
+    def hits_by(self, clock: ManualClock) -> Any:  # noqa: ANN401 of either implementation
+        return self._implementation.Hits(
+            self.names, self.standing, clock, FREQUENCY_MAX, self.known, self.unknown
         )
 
     def known(self, answer: Any) -> bytes | None:  # noqa: ANN401 of either implementation
@@ -202,9 +206,7 @@ def test_a_clock_that_forgets_the_answer_costs_nobody_the_process(compiled: Modu
             rig.names.clear()
             return super().nanoseconds()
 
-    hits = compiled.Hits(
-        rig.names, rig.standing, Forgetful(T0), FREQUENCY_MAX, rig.known, rig.unknown
-    )
+    hits = rig.hits_by(Forgetful(T0))
 
     assert hits.answer(name_of(1)) == b"known"
     assert hits.answer(name_of(1)) is None

@@ -19,10 +19,10 @@ def name_of(number: int, rest: int = 0) -> bytes:
     return b"GET /v1/sessions/" + IDS[number] + RESTS[rest]
 
 
-def an_answer(implementation: ModuleType, attributes: bytes = b"{}") -> Any:  # noqa: ANN401
+def an_answer(implementation: ModuleType, attributes: bytes = b"{}", lead: bytes = b"lead") -> Any:  # noqa: ANN401
     return implementation.Answer(
         context="/",
-        lead=b"lead",
+        lead=lead,
         own=b"own",
         middle=b"middle",
         attributes=attributes,

@@ -10,7 +10,6 @@ from types import ModuleType
 from typing import Any, Final
 
 import pytest
-from moorline_sidecar.cache.l1 import FREQUENCY_MAX
 from moorline_sidecar.sessions.clock import ManualClock
 
 from tests.sidecar.hot.test_hits import T0, Rig
@@ -211,9 +210,7 @@ def test_whoever_is_left_something_meets_the_error_of_the_clock(compiled: Module
             return 1 // 0
 
     rig = Rig(compiled)
-    rig.hits = compiled.Hits(
-        rig.names, rig.standing, Broken(T0), FREQUENCY_MAX, rig.known, rig.unknown
-    )
+    rig.hits = rig.hits_by(Broken(T0))
     with wired(compiled, rig) as it:
         it.receiver.receive(HIT)
 
@@ -226,9 +223,7 @@ def test_whoever_interrupts_the_clock_is_heard(compiled: ModuleType) -> None:
             raise KeyboardInterrupt
 
     rig = Rig(compiled)
-    rig.hits = compiled.Hits(
-        rig.names, rig.standing, Interrupted(T0), FREQUENCY_MAX, rig.known, rig.unknown
-    )
+    rig.hits = rig.hits_by(Interrupted(T0))
     with wired(compiled, rig) as it, pytest.raises(KeyboardInterrupt):
         it.receiver.receive(HIT)
     assert (it.left, it.written, it.facts()) == ([], b"", (0, 0, 0, 0, 0))
@@ -275,9 +270,7 @@ def test_it_may_be_closed_at_any_time(compiled: ModuleType) -> None:
             return super().nanoseconds()
 
     rig = Rig(compiled)
-    rig.hits = compiled.Hits(
-        rig.names, rig.standing, Closing(T0), FREQUENCY_MAX, rig.known, rig.unknown
-    )
+    rig.hits = rig.hits_by(Closing(T0))
     with wired(compiled, rig) as it:
         it.receiver.receive(HIT)
         assert (it.written, it.sent()) == (b"", b"")

@@ -139,6 +139,11 @@ async def eventually(holds: Callable[[], bool]) -> None:
             await asyncio.sleep(0.001)
 
 
+async def received(plane: DataPlane, size: int) -> None:
+    """Wait until so many bytes have come."""
+    await eventually(lambda: plane.traffic.flow.received == size)
+
+
 def request(target: str = "/", *fields: str, method: str = "GET", body: bytes = b"") -> bytes:
     """A request of HTTP/1.1 with `Host`, and with `Content-Length` where there is a body."""
     lines = [f"{method} {target} HTTP/1.1", "Host: localhost", *fields]

@@ -9,11 +9,11 @@ import pytest
 from moorline_sidecar.hot import ID_BYTES, IS_COMPILED, LINE_BYTES, Answer, chosen, hit
 from moorline_sidecar.http.connections import Connection
 from moorline_sidecar.http.limits import Limits, Traffic
-from moorline_sidecar.http.protocol import DataPlane
 from moorline_sidecar.http.roster import Roster
 
 from tests.sidecar.hot.test_hits import Rig
-from tests.sidecar.http.echo import Clock, Echo, eventually, request, serving
+from tests.sidecar.hot.test_names import an_answer
+from tests.sidecar.http.echo import Clock, Echo, eventually, received, request, serving
 from tests.sidecar.http.raw_client import RawClient, connected
 from tests.sidecar.http.twins import Wire
 
@@ -28,25 +28,12 @@ class Site(Rig):
     def __init__(self, size: int = 2) -> None:
         super().__init__(chosen, attributes=b"x" * size)
         length = len(hit(self.answer, self.entry.times)) - len(b"lead")
-        before = self.answer
-        self.answer = Answer(
-            context="/",
-            lead=LEAD % length,
-            own=before.own,
-            middle=before.middle,
-            attributes=before.attributes,
-            tag_end=1,
-            json_start=2,
-        )
+        self.answer = an_answer(chosen, self.answer.attributes, lead=LEAD % length)
         self.names.put(self.answer, self.entry, 5, HIT, HIT[LINE_BYTES:])
 
     def known(self, answer: Answer) -> bytes | None:
         """Decide as the compiled hits do: each is one."""
         return hit(answer, self.entry.times)
-
-
-async def received(plane: DataPlane, size: int) -> None:
-    await eventually(lambda: plane.traffic.flow.received == size)
 
 
 async def is_a_hit(client: RawClient) -> bool:

@@ -9,7 +9,7 @@ from moorline_sidecar.http.limits import Limits
 from moorline_sidecar.http.messages import Request, Response
 from structlog.testing import capture_logs
 
-from tests.sidecar.http.echo import Echo, eventually, request, serving
+from tests.sidecar.http.echo import Echo, eventually, received, request, serving
 from tests.sidecar.http.hostile import CASES, CHUNKED, GET, POST
 from tests.sidecar.http.raw_client import connected
 
@@ -70,7 +70,7 @@ async def test_who_leaves_in_the_middle_leaves_nothing_behind(raw: bytes, leave:
     with capture_logs() as logs:
         async with serving(application) as plane, connected(plane.port) as client:
             await client.send(raw)
-            await eventually(lambda: plane.traffic.flow.received == len(raw))
+            await received(plane, len(raw))
             getattr(client, leave)()
             await eventually(lambda: plane.traffic.accepted == 1 and plane.connections == 0)
     assert (application.requests, logs) == ([], [])

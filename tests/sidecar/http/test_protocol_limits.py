@@ -11,13 +11,9 @@ from moorline_sidecar.http.messages import never
 from moorline_sidecar.http.protocol import DataPlane
 from moorline_sidecar.http.roster import Roster
 
-from tests.sidecar.http.echo import Clock, Echo, chunked, eventually, request, serving
+from tests.sidecar.http.echo import Clock, Echo, chunked, eventually, received, request, serving
 from tests.sidecar.http.raw_client import connected
 from tests.sidecar.http.twins import Wire
-
-
-async def received(plane: DataPlane, size: int) -> None:
-    await eventually(lambda: plane.traffic.flow.received == size)
 
 
 def pass_time(plane: DataPlane, clock: Clock, seconds: float) -> None:
