@@ -26,6 +26,9 @@ from bench.stage import Group
 
 REDIS: Final = {"redis-server": "redis-server"}
 
+SCALABLE: Final = frozenset({"purge", "growth"})
+"""Groups that a long run measures, with a million records."""
+
 GROUPS: Final = (
     Group("hits", "Reads of cached sessions", hits.measure, COMPILER | REDIS),
     Group("sockets", "A unix socket", sockets.measure, COMPILER),

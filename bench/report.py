@@ -1,6 +1,7 @@
-"""docs/performance.md and its plots, out of a kept run: `python -m bench.report [FILE]`.
+"""docs/performance.md and its plots, out of kept runs: `python -m bench.report [FILE]`.
 
-What is between the markers is written anew; all else in the file is for people to write.
+A long run that is kept beside it as `long.json` has a part of its own. What is between the markers
+is written anew; all else in the file is for people to write.
 """
 
 from __future__ import annotations
@@ -23,11 +24,14 @@ END: Final = "<!-- end of what was measured -->"
 
 def main(file: Path) -> None:
     run = kept(file)
+    longer = file.with_name("long.json")
+    millions = [further(kept(longer), run)] if longer.exists() else []
     PLOTS.mkdir(exist_ok=True)
     draw_ratios(run.rows, PLOTS / "ratios.png")
     draw_curves(run.curves, PLOTS / "growth.png")
     page = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(replaced(page, measured(run, file)), encoding="utf-8")
+    text = "\n".join([measured(run, file), *millions])
+    PAGE.write_text(replaced(page, text), encoding="utf-8")
 
 
 def replaced(page: str, text: str) -> str:
@@ -56,6 +60,28 @@ def measured(run: Run, file: Path) -> str:
         _facts({**run.machine, **run.versions, "seed": run.method["seed"]}),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def further(run: Run, before: Run) -> str:
+    """What a long run says, as Markdown; of its curves those that go on where others end."""
+    ends = {(curve.what, curve.quantity, curve.unit): _end(curve) for curve in before.curves}
+    curves = [
+        curve
+        for curve in run.curves
+        if _end(curve) > ends.get((curve.what, curve.quantity, curve.unit), 0)
+    ]
+    parts = [
+        "### With a million records",
+        f"`make bench ARGS=--long`, {run.when}, {_how(run)}; one purge, as it takes minutes.",
+        table(run.rows),
+        *_absences(run),
+        *([_points(curves)] if curves else ()),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _end(curve: Curve) -> float:
+    return max(at for at, _ in curve.points)
 
 
 def _how(run: Run) -> str:
@@ -97,6 +123,10 @@ def _absences(run: Run) -> list[str]:
 
 
 def _growth(curves: Sequence[Curve]) -> list[str]:
+    return ["### Growth", _points(curves), "![Growth](performance/growth.png)"]
+
+
+def _points(curves: Sequence[Curve]) -> str:
     lines = ["| what | grows | unit | points (least to most) |", "|---|---|---|---|"]
     for curve in curves:
         points = "; ".join(
@@ -104,7 +134,7 @@ def _growth(curves: Sequence[Curve]) -> list[str]:
             for at, figure in curve.points
         )
         lines.append(f"| {curve.what} | {curve.quantity} | {curve.unit} | {points} |")
-    return ["### Growth", "\n".join(lines), "![Growth](performance/growth.png)"]
+    return "\n".join(lines)
 
 
 def _facts(facts: Mapping[str, str]) -> str:

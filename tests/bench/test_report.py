@@ -5,7 +5,7 @@ from msgspec import structs
 
 from bench.figures import Figure
 from bench.plots import draw_curves, draw_ratios, standing
-from bench.report import BEGIN, END, PAGE, measured, replaced, table
+from bench.report import BEGIN, END, PAGE, further, measured, replaced, table
 from bench.results import Absence, Curve, Target, at_least, at_most, keep, kept
 from tests.bench.rows import row, run
 
@@ -62,6 +62,17 @@ def test_what_was_not_measured_is_named() -> None:
 
     assert "Not measured: hits, because cc is not installed." in without
     assert "1 of 1 targets were met" in without
+
+
+def test_of_a_long_run_is_shown_what_goes_further() -> None:
+    longer = structs.replace(CURVE, what="miss", points=[*CURVE.points, (1e6, Figure(24, 21, 25))])
+    before = structs.replace(run(), curves=[CURVE, structs.replace(CURVE, what="miss")])
+
+    text = further(structs.replace(run(row(0.5)), curves=[CURVE, longer]), before)
+
+    assert "1,000,000: 24.0 (21.0 to 25.0)" in text
+    assert "L1 hit |" not in text
+    assert "missed by 50%" in text
 
 
 @pytest.mark.parametrize(
