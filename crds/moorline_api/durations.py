@@ -2,6 +2,7 @@
 
 import re
 from fractions import Fraction
+from functools import lru_cache
 from typing import Final
 
 from moorline_api.errors import InvalidDuration
@@ -27,6 +28,7 @@ _NS_PER_MS: Final = 1_000_000
 _MAX_NS: Final = 2**63 - 1
 
 
+@lru_cache(1_024)  # People write few different ones, and each is read for every rule about it.
 def duration_ns(text: str) -> int:
     """Nanoseconds; what is below one is cut off, in each term, as Go does.
 

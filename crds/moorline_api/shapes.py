@@ -3,6 +3,8 @@
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence, Sized
+from enum import Enum
+from functools import cache
 from typing import Any, TypeGuard
 
 from msgspec import Struct, inspect
@@ -22,6 +24,13 @@ class Shape(Struct, frozen=True, kw_only=True):
     parse: Callable[[str], object] | None = None
 
 
+class Member(Struct, frozen=True):
+    """A field of a model: what its value has to be, and whether it has to be there."""
+
+    shape: Shape
+    required: bool
+
+
 def shape_of(node: inspect.Type) -> Shape:
     """The shape of a field: `X | None` counts as X, for null is the same as nothing."""
     notes: dict[str, Any] = {}
@@ -35,6 +44,16 @@ def shape_of(node: inspect.Type) -> Shape:
             case _:
                 kept = {key: notes[key] for key in Shape.__struct_fields__ if key in notes}
                 return Shape(node=node, **kept)
+
+
+@cache
+def members_of(model: type[Struct]) -> Mapping[str, Member]:
+    """The fields of a model, by their names in JSON; worked out once."""
+    node = inspect.type_info(model)
+    assert isinstance(node, inspect.StructType)  # noqa: S101 - as the model of a mapping is
+    return {
+        field.encode_name: Member(shape_of(field.type), field.required) for field in node.fields
+    }
 
 
 def is_mapping_for(value: object, node: inspect.DictType) -> TypeGuard[Mapping[object, object]]:
@@ -57,7 +76,7 @@ def fits(value: object, node: inspect.Type) -> bool:
         case inspect.UnionType(types=types):
             found = any(fits(value, each) for each in types)
         case inspect.EnumType(cls=choices):
-            found = isinstance(value, str) and value in {choice.value for choice in choices}
+            found = isinstance(value, str) and value in _values_of(choices)
         case inspect.StrType():
             found = isinstance(value, str) and _is_text_for(value, node)
         case inspect.BoolType():
@@ -69,6 +88,11 @@ def fits(value: object, node: inspect.Type) -> bool:
         case _:
             found = False
     return found
+
+
+@cache
+def _values_of(choices: type[Enum]) -> frozenset[object]:
+    return frozenset(choice.value for choice in choices)
 
 
 def _is_text_for(value: str, node: inspect.StrType) -> bool:

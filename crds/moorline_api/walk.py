@@ -8,7 +8,15 @@ from msgspec import inspect
 
 from moorline_api import messages
 from moorline_api.errors import MoorlineApiError, Violation
-from moorline_api.shapes import Shape, fits, is_list_for, is_mapping_for, shape_of
+from moorline_api.shapes import (
+    Member,
+    Shape,
+    fits,
+    is_list_for,
+    is_mapping_for,
+    members_of,
+    shape_of,
+)
 
 # Stands for a value of which nothing can be used.
 WRONG: Final = msgspec.UNSET
@@ -39,8 +47,8 @@ class Walk:
 
     def _copy(self, value: object, shape: Shape, path: str) -> object:
         match shape.node:
-            case inspect.StructType(fields=fields) if isinstance(value, Mapping):
-                return self._struct(value, fields, path)
+            case inspect.StructType(cls=model) if isinstance(value, Mapping):
+                return self._struct(value, members_of(model), path)
             case inspect.DictType(value_type=item) if is_mapping_for(value, shape.node):
                 return self._dict(value, shape_of(item), path)
             case inspect.VarTupleType(item_type=item) if is_list_for(value, shape.node):
@@ -49,26 +57,27 @@ class Walk:
                 return self._single(value, shape, path)
 
     def _struct(
-        self, value: Mapping[object, object], fields: Sequence[inspect.Field], path: str
+        self, value: Mapping[object, object], known: Mapping[str, Member], path: str
     ) -> object:
-        known = {field.encode_name: field for field in fields}
         for key in value:
             if key not in known:
                 at = f"{path}.{messages.shown_key(key)}"
                 if at in _REFUSED or not self._allows_unknown:
                     self._report(at, _REFUSED.get(at) or messages.unknown(key, known))
-        copies = {name: self._field(value.get(name), known[name], path) for name in known}
+        copies = {
+            name: self._field(value.get(name), member, f"{path}.{name}")
+            for name, member in known.items()
+        }
         kept = {name: copy for name, copy in copies.items() if copy is not WRONG}
-        return kept if all(f.encode_name in kept for f in fields if f.required) else WRONG
+        is_whole = all(name in kept for name, member in known.items() if member.required)
+        return kept if is_whole else WRONG
 
-    def _field(self, value: object, field: inspect.Field, path: str) -> object:
-        at = f"{path}.{field.encode_name}"
-        shape = shape_of(field.type)
+    def _field(self, value: object, member: Member, path: str) -> object:
         if value is not None:
-            return self.node(value, shape, at)
-        if field.required:
-            self._report(at, messages.missing(shape))
-            self.left_out.add(at)
+            return self.node(value, member.shape, path)
+        if member.required:
+            self._report(path, messages.missing(member.shape))
+            self.left_out.add(path)
         return WRONG
 
     def _dict(self, value: Mapping[object, object], item: Shape, path: str) -> object:

@@ -29,6 +29,10 @@ SIDECARS_UP_TO_DATE: Final = "SidecarsUpToDate"
 _MESSAGE_CHARACTERS: Final = 4_000
 """The schema allows 4,096."""
 
+_FIELDS: Final = {
+    field.encode_name: field for field in msgspec.structs.fields(SessionClusterStatus)
+}
+
 
 def status_of(observed: Observed) -> SessionClusterStatus:
     before = {condition.type: condition for condition in observed.previous.conditions}
@@ -75,11 +79,11 @@ def previous_status(obj: Mapping[str, Any]) -> SessionClusterStatus:
     Another version of the operator may have written it.
     """
     raw = obj.get("status", {})
-    known = {field.encode_name: field for field in msgspec.structs.fields(SessionClusterStatus)}
     parts = {}
-    for name in raw.keys() & known.keys():
+    for name in raw.keys() & _FIELDS.keys():
+        field = _FIELDS[name]
         try:
-            parts[known[name].name] = msgspec.convert(raw[name], known[name].type)
+            parts[field.name] = msgspec.convert(raw[name], field.type)
         except msgspec.ValidationError:
             continue
     return SessionClusterStatus(**parts)
