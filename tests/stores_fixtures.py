@@ -29,6 +29,7 @@ from e2e.app.hazelcast import HazelcastMember, running_members
 from e2e.app.infinispan import InfinispanServer, running_cluster
 from e2e.app.mysql_server import MySQLServer
 from e2e.app.pgbouncer import TRANSACTION, PgBouncer
+from e2e.ports import free_port
 
 _collections = itertools.count()
 
@@ -44,7 +45,7 @@ def running_server(folder: Path, *options: str) -> Iterator[EmbeddedServer]:
     """A MongoDB-compatible server with fail points, for a test that kills it or looks into it."""
     if importlib.util.find_spec("secantus") is None:
         pytest.skip("secantusdb is not installed")
-    server = EmbeddedServer(folder, ["--enable-test-commands", *options])
+    server = EmbeddedServer(folder, ["--enable-test-commands", *options], port=free_port())
     server.start()
     try:
         wait_until_answering(server)

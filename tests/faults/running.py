@@ -76,7 +76,7 @@ class _SecantusDB(Store):
 
     def __init__(self, traits: Traits, folder: Path) -> None:
         self.traits = traits
-        self.server = EmbeddedServer(folder, ["--sync-on-commit"])
+        self.server = EmbeddedServer(folder, ["--sync-on-commit"], port=free_port())
 
     @property
     def port(self) -> int:

@@ -44,12 +44,16 @@ class EmbeddedServer:
     """A server on the loopback interface that keeps its data in `folder`.
 
     It can be started again on the same data after `stop` and `kill`, and has the same URI then.
+    Whoever does that names a `port` that nobody is given meanwhile; else it is one that the kernel
+    gives.
     """
 
-    def __init__(self, folder: Path, options: Sequence[str] = ()) -> None:
+    def __init__(
+        self, folder: Path, options: Sequence[str] = (), *, port: int | None = None
+    ) -> None:
         self._folder = folder.resolve()
         self._options = tuple(options)
-        self._port = _free_port()
+        self._port = _free_port() if port is None else port
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
