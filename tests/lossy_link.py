@@ -6,7 +6,12 @@ from contextlib import asynccontextmanager, suppress
 from typing import Final
 from urllib.parse import urlsplit
 
+from e2e.ports import free_port
+
 CHUNK_BYTES: Final = 1 << 16
+
+ROUNDS: Final = 10
+"""Of the loop, which takes three from a connection that is taken to the task that serves it."""
 
 
 class LossyLink:
@@ -20,7 +25,8 @@ class LossyLink:
         self._losing: bytes | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
-        self._port = 0
+        # While it is closed, nobody else may get it.
+        self._port = free_port()
         self._is_stalled = False
         self._is_swallowing = False
 
@@ -54,12 +60,11 @@ class LossyLink:
         """Listen, on the same port as before."""
         self._is_stalled = self._is_swallowing = False
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", self._port)
-        self._port = self._server.sockets[0].getsockname()[1]
 
     async def close(self) -> None:
         """Refuse connections, and break those that are there."""
         assert self._server is not None
-        self._server.close()
+        await stop_listening(self._server)
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -110,6 +115,17 @@ class LossyLink:
             writer.write(chunk)
             await writer.drain()
         raise ConnectionResetError
+
+
+async def stop_listening(server: asyncio.Server) -> None:
+    """Close it, with a task for every connection that it has taken."""
+    loop = asyncio.get_running_loop()
+    for listener in server.sockets:
+        loop.remove_reader(listener.fileno())
+    # One that was taken just now has none yet: it would outlive the server.
+    for _ in range(ROUNDS):
+        await asyncio.sleep(0)
+    server.close()
 
 
 @asynccontextmanager

@@ -15,6 +15,7 @@ from typing import Final
 from msgspec import Struct
 
 from e2e.app.stores import RunningStore
+from e2e.ports import free_port
 
 START_SECONDS: Final = 20.0
 STOP_SECONDS: Final = 5.0
@@ -52,13 +53,15 @@ async def running_pod(name: str, store: RunningStore, folder: Path) -> AsyncIter
     configuration = folder / "cluster.json"
     spec = {"backend": store.backend, "cookie": COOKIE}
     configuration.write_text(json.dumps({"cluster": {"name": "shop"}, "spec": spec}))
+    # Nobody else gets them once the pod is killed: else its clients would talk to a stranger.
+    sidecar_listen, shop_listen = (f"127.0.0.1:{free_port()}" for _ in range(2))
     anywhere = "127.0.0.1:0"
     async with AsyncExitStack() as stack:
         sidecar, sidecar_address = await stack.enter_async_context(
             _running(
                 folder / f"{name}-sidecar.log",
                 *("-m", "moorline_sidecar", "serve", "--config", str(configuration)),
-                *("--listen", anywhere, "--health", anywhere, "--ops", anywhere),
+                *("--listen", sidecar_listen, "--health", anywhere, "--ops", anywhere),
                 MOORLINE_WORKER=name,
                 MOORLINE_BACKEND_URI=store.uri,
                 MOORLINE_SHUTDOWN_SECONDS=str(STOP_SECONDS),
@@ -70,7 +73,7 @@ async def running_pod(name: str, store: RunningStore, folder: Path) -> AsyncIter
                 folder / f"{name}-shop.log",
                 *("-m", "e2e.app.shop"),
                 MOORLINE_URL=sidecar_url,
-                SHOP_LISTEN=anywhere,
+                SHOP_LISTEN=shop_listen,
                 HOSTNAME=name,
             )
         )

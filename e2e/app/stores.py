@@ -22,6 +22,7 @@ from e2e.app.databases import (
 from e2e.app.datastore import DatastoreServer
 from e2e.app.hazelcast import CLUSTER, running_members
 from e2e.app.infinispan import InfinispanServer
+from e2e.ports import free_port
 
 
 class RunningStore(Struct, frozen=True):
@@ -37,7 +38,7 @@ Opened: TypeAlias = AbstractAsyncContextManager[RunningStore]
 
 @asynccontextmanager
 async def _mongodb(_folder: Path) -> AsyncIterator[RunningStore]:
-    async with embedded_server() as server:
+    async with embedded_server(port=free_port()) as server:
         backend = {"type": "MongoDB", "mongodb": {}}
         yield RunningStore("a MongoDB-compatible server", backend, server.uri)
 

@@ -17,6 +17,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from tests.lossy_link import stop_listening
+
 CHUNK_BYTES: Final = 1 << 16
 DRIP_BYTES: Final = 48
 DRIP_SECONDS: Final = 0.01
@@ -159,7 +161,7 @@ class Link:
 
     async def _close(self) -> None:
         assert self._listener is not None
-        self._listener.close()
+        await stop_listening(self._listener)
         for connection in list(self._connections):
             connection.reset()
         await asyncio.gather(*(it.is_over.wait() for it in list(self._connections)))

@@ -126,7 +126,9 @@ class EmbeddedServer:
 
 
 @asynccontextmanager
-async def embedded_server(folder: Path | None = None) -> AsyncIterator[EmbeddedServer]:
+async def embedded_server(
+    folder: Path | None = None, port: int | None = None
+) -> AsyncIterator[EmbeddedServer]:
     """A running server; without `folder` its data are gone afterwards.
 
     Raises:
@@ -136,7 +138,7 @@ async def embedded_server(folder: Path | None = None) -> AsyncIterator[EmbeddedS
         is_kept = folder is not None
         if folder is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="moorline-")))
-        server = EmbeddedServer(folder)
+        server = EmbeddedServer(folder, port=port)
         server.start()
         try:
             await _until_answering(server)
