@@ -1,7 +1,7 @@
 """Writers that go on until a store dies under them, and what it must hold afterwards."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from moorline_sidecar.domain.session import Record, Session
@@ -32,14 +32,19 @@ async def write_until_it_fails(
 ) -> list[Session]:
     """The sessions as they were last acknowledged, all of them written in one call each time.
 
-    With a `server` it has failed when that is dead.
+    With a `server` it has failed when that is dead. Who is to `tell` is killed, and until then all
+    is only slow: a writer among others to one file may wait for its turn for longer than a call.
     """
+
+    def is_only_slow() -> bool:
+        return tell or (server is not None and server.pid is not None)
+
     while True:
         changes = [
             with_attributes(session, {f"n{session.version}": "x" * 1_000, "last": session.version})
             for session in sessions
         ]
-        outcomes = await outcomes_of(store, changes, server)
+        outcomes = await outcomes_of(store, changes, is_only_slow)
         if outcomes is None:
             return sessions
         assert outcomes == [Outcome.APPLIED] * len(changes)
@@ -50,14 +55,14 @@ async def write_until_it_fails(
 
 
 async def outcomes_of(
-    store: SessionStore, changes: Sequence[Write], server: Database | None
+    store: SessionStore, changes: Sequence[Write], is_only_slow: Callable[[], bool]
 ) -> list[Outcome] | None:
-    """Written again while the server lives, which is only slow: None if it fails."""
+    """Written again while all is only slow: None if it fails."""
     while True:
         try:
             return await store.write(changes)
         except StoreError:
-            if server is None or server.pid is None:
+            if not is_only_slow():
                 return None
 
 

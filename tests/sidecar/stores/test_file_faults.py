@@ -59,6 +59,8 @@ writes = pytest.mark.parametrize("call", WRITES.values(), ids=WRITES.keys())
 # Adds one to a number of a session so many times, whoever else does.
 COUNTING = """
 import asyncio, sys
+from contextlib import suppress
+from moorline_sidecar.errors import StoreUnavailable
 from moorline_sidecar.stores.base import Outcome
 from moorline_sidecar.stores.file import FileStore
 from tests.contract.sessions import stored_session, with_attributes, written
@@ -68,8 +70,10 @@ async def main():
     done = 0
     while done < int(sys.argv[2]):
         session = await stored_session(store)
-        n = session.contexts["/"]["n"]
-        done += await written(store, with_attributes(session, {"n": n + 1})) is Outcome.APPLIED
+        change = with_attributes(session, {"n": session.contexts["/"]["n"] + 1})
+        # Where the disk is slow, its turn comes too late: then it was surely not applied.
+        with suppress(StoreUnavailable):
+            done += await written(store, change) is Outcome.APPLIED
 
 asyncio.run(main())
 """
@@ -299,7 +303,9 @@ async def test_a_logout_beats_the_writers_of_another_process(tmp_path: Path) -> 
         while (await stored_session(store)).version < 5:
             pass
 
-    assert await written(store, an_end()) is Outcome.APPLIED
+    # Where the disk is slow, the writer may be faster each time for as long as a call takes.
+    end = an_end()
+    assert await failing.in_time(lambda: written(store, end)) is Outcome.APPLIED
 
     ended = await stored(store)
     assert await writer.wait() == 0
