@@ -299,7 +299,7 @@ class RedisSentinel(Database):
         (self._folder / "sentinel.conf").write_text(
             f"bind {HOST}\nport {self.port}\n"
             f"sentinel monitor {DATABASE} {HOST} {primary} 1\n"
-            f"sentinel down-after-milliseconds {DATABASE} 500\n"
+            f"sentinel down-after-milliseconds {DATABASE} 3000\n"
             f"sentinel failover-timeout {DATABASE} 3000\n"
         )
 

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, TypeAlias, TypeVar
 
@@ -139,22 +139,27 @@ def frozen(server: Database) -> Iterator[None]:
     assert server.pid is not None
     server.pause()
     try:
-        _wait_until_stopped(server.pid)
+        wait_until_stopped(server.pid)
         yield
     finally:
         server.resume()
 
 
-def _wait_until_stopped(pid: int) -> None:
+def wait_until_stopped(pid: int) -> None:
     """The signal is answered thread by thread."""
     deadline = time.monotonic() + 30
-    while {_state_of(stat) for stat in Path(f"/proc/{pid}/task").glob("*/stat")} != {"T"}:
+    while _states_of_threads(pid) != {"T"}:
         assert time.monotonic() < deadline, "it is not frozen"
 
 
-def _state_of(stat: Path) -> str:
-    # The name, in parentheses, may hold anything.
-    return stat.read_text().rpartition(")")[2].split()[0]
+def _states_of_threads(pid: int) -> set[str]:
+    found = set()
+    for stat in Path(f"/proc/{pid}/task").glob("*/stat"):
+        # One may end while it is looked at.
+        with suppress(FileNotFoundError, ProcessLookupError):
+            # The name, in parentheses, may hold anything.
+            found.add(stat.read_text().rpartition(")")[2].split()[0])
+    return found
 
 
 async def check_lost_answer(

@@ -22,6 +22,7 @@ from tests.contract.sessions import (
     with_attributes,
     written,
 )
+from tests.sidecar.stores.failing import wait_until_stopped
 from tests.stores_fixtures import running_database
 
 
@@ -77,6 +78,9 @@ async def test_a_server_that_is_gone_delays_three_reads_at_most(
     store = L2Store(below, cache, "shop")
     await cache.prepare()
     {"killed": server.kill, "paused": server.pause, "stopped": server.stop}[how]()
+    if server.pid is not None:
+        # Until then it may answer.
+        wait_until_stopped(server.pid)
     try:
         async with asyncio.timeout(SECONDS):
             for _ in range(50):

@@ -6,7 +6,7 @@ from typing import Final, TypeAlias
 
 import pytest
 from moorline_sidecar.errors import AlreadyExists, OutcomeUnknown, StoreError, StoreUnavailable
-from moorline_sidecar.stores.base import Outcome, Purge, PurgeKind
+from moorline_sidecar.stores.base import CALL_SECONDS, Outcome, Purge, PurgeKind
 from moorline_sidecar.stores.mongodb import MongoStore
 
 from tests.contract.sessions import (
@@ -23,6 +23,7 @@ from tests.contract.sessions import (
 from tests.lossy_link import LossyLink
 from tests.sidecar.stores.crashes import until_it_answers
 from tests.sidecar.stores.fail_points import FailPoints
+from tests.sidecar.stores.network_faults import SLACK_SECONDS
 from tests.stores_fixtures import GIVES_UP_CONNECTIONS
 
 pytestmark = GIVES_UP_CONNECTIONS
@@ -164,7 +165,7 @@ async def test_a_read_is_repeated_for_as_long_as_a_call_may_take(
 ) -> None:
     await fail.next("find", times=1_000, errorCode=11602)
 
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(CALL_SECONDS + SLACK_SECONDS):
         with pytest.raises(StoreUnavailable):
             await store.load(["0"])
 
@@ -254,9 +255,10 @@ async def test_a_server_that_does_not_answer_is_given_up(
     store: MongoStore, fail: FailPoints
 ) -> None:
     await fill(store)
-    await fail.next("update", blockConnection=True, blockTimeMS=3_500)
+    late_ms = 1_000 * (CALL_SECONDS + 2 * SLACK_SECONDS)
+    await fail.next("update", blockConnection=True, blockTimeMS=int(late_ms))
 
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(CALL_SECONDS + SLACK_SECONDS):
         with pytest.raises(OutcomeUnknown):
             await store.write([an_end("0")])
 
