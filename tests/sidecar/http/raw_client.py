@@ -121,15 +121,24 @@ class RawClient:
 
 
 @asynccontextmanager
-async def connected(address: int | str, *, limit: int = 2**20) -> AsyncIterator[RawClient]:
+async def connected(
+    address: int | str, *, limit: int = 2**20, kernel_limit: int | None = None
+) -> AsyncIterator[RawClient]:
     """A connection to a port of this machine or to the unix socket at a path.
 
-    It reads no more than about `limit` bytes ahead.
+    It reads no more than about `limit` bytes ahead. What the kernel takes beyond that grows as it
+    sees fit, to tens of MiB, unless a port is connected to with a `kernel_limit`.
     """
-    if isinstance(address, int):
+    if isinstance(address, str):
+        streams = await asyncio.open_unix_connection(address, limit=limit)
+    elif kernel_limit is None:
         streams = await asyncio.open_connection("127.0.0.1", address, limit=limit)
     else:
-        streams = await asyncio.open_unix_connection(address, limit=limit)
+        connection = socket.socket()
+        # Before it is connected: it is then that a window is agreed upon.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, kernel_limit)
+        connection.connect(("127.0.0.1", address))
+        streams = await asyncio.open_connection(sock=connection, limit=limit)
     client = RawClient(*streams)
     try:
         yield client

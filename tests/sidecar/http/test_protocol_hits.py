@@ -20,6 +20,8 @@ from tests.sidecar.http.twins import Wire
 HIT: Final = request("/v1/sessions/" + ID_BYTES * "a")
 LEAD: Final = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
 IDLE_S: Final = 75
+KERNEL_BYTES: Final = 1 << 16
+"""Taken for a client that reads late: else it may be all that 50 large answers are."""
 
 
 class Site(Rig):
@@ -111,7 +113,10 @@ async def test_a_lost_connection_leaves_nothing_to_the_garbage_collector() -> No
 @pytest.mark.parametrize("size", [1_000, 300_000])
 async def test_a_client_that_reads_late_misses_nothing(size: int) -> None:
     site, count = Site(size), 50
-    async with serving(quick=site.hits.answer) as plane, connected(plane.port) as client:
+    async with (
+        serving(quick=site.hits.answer) as plane,
+        connected(plane.port, kernel_limit=KERNEL_BYTES) as client,
+    ):
         for number in range(count):
             await client.send(HIT)
             await received(plane, (number + 1) * len(HIT))
