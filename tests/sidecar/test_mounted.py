@@ -98,6 +98,7 @@ def test_a_change_is_followed_under_load_without_a_failure(config: Mount) -> Non
         for client in clients:
             client.start()
         try:
+            until(lambda: seen[201, "OLD | OLD_at"], process)
             config.show(
                 cluster_file(
                     cookie={"name": "NEW", "hint": "Off"},
