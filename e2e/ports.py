@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import os
 import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,8 @@ _LAST: Final = 29_999
 """Below those that Kubernetes gives to Services, and systems to connections."""
 _EPHEMERAL: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _FEWEST: Final = 5_000
+_PARTS: Final = 4
+"""At most, or there would be too few in each."""
 
 
 def free_port() -> int:
@@ -41,8 +44,20 @@ def _walked() -> Iterator[int]:
 
     Not by the module `random`: tests in two processes begin it with the same seed.
     """
-    ports = range(_FIRST, _last() + 1)
+    ports = part_of(range(_FIRST, _last() + 1), os.environ)
     return itertools.islice(itertools.cycle(ports), secrets.randbelow(len(ports)), None)
+
+
+def part_of(ports: range, environment: Mapping[str, str]) -> range:
+    """Those of this process: each of pytest-xdist has a part, and what it starts has the same.
+
+    They go at different speeds. Who overtakes another one gets the port that this one was given
+    a moment ago, or whose server it has stopped for a moment.
+    """
+    parts = min(int(environment.get("PYTEST_XDIST_WORKER_COUNT", "1")), _PARTS)
+    number = int(environment.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % parts
+    length = len(ports) // parts
+    return ports[number * length : (number + 1) * length]
 
 
 def _last() -> int:

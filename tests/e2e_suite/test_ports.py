@@ -3,13 +3,24 @@
 import socket
 from contextlib import ExitStack, suppress
 
-from e2e.ports import free_port
+from e2e.ports import free_port, part_of
 
 
 def test_no_port_is_given_twice() -> None:
     ports = [free_port() for _ in range(1_000)]
 
     assert len(set(ports)) == 1_000
+
+
+def test_processes_side_by_side_have_ports_of_their_own() -> None:
+    ports = range(12_000, 30_000)
+    one, other = (
+        part_of(ports, {"PYTEST_XDIST_WORKER": f"gw{number}", "PYTEST_XDIST_WORKER_COUNT": "2"})
+        for number in range(2)
+    )
+
+    assert not set(one) & set(other)
+    assert {*one, *other} == set(ports) == set(part_of(ports, {}))
 
 
 def test_a_port_that_somebody_listens_on_is_passed_by() -> None:
