@@ -1,5 +1,6 @@
 """Objects that a user applies, for tests against a real API server."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from moorline_operator import naming
@@ -15,13 +16,22 @@ REPLICA_SETS = Kind("apps/v1", "ReplicaSet", "replicasets")
 def a_session_cluster(
     namespace: str, name: str = "shop", spec: dict[str, Any] | None = None, **metadata: object
 ) -> KubeObject:
-    """One that needs no backend, unless its spec says otherwise; more metadata by keyword."""
+    """One that needs no backend, unless its spec says otherwise; more metadata by keyword.
+
+    Its purge is due in half a day. By default it is some minute of the day, of the UID's choice:
+    with one test in hundreds it would begin just then, and be counted, or written of.
+    """
     return {
         "apiVersion": "moorline.io/v1alpha1",
         "kind": "SessionCluster",
         "metadata": {"namespace": namespace, "name": name, **metadata},
-        "spec": {"backend": {"type": "Memory"}, **(spec or {})},
+        "spec": {"backend": {"type": "Memory"}, "purge": _in_half_a_day(), **(spec or {})},
     }
+
+
+def _in_half_a_day() -> dict[str, Any]:
+    now = datetime.now(UTC)
+    return {"schedule": f"{now.minute} {(now.hour + 12) % 24} * * *", "timeZone": "Etc/UTC"}
 
 
 def with_mongodb(secret: str = SECRET, **backend: object) -> dict[str, Any]:
