@@ -2,6 +2,7 @@
 
 import pytest
 from moorline_operator import naming
+from moorline_operator.errors import Forbidden
 from moorline_operator.kube.api import Kube, KubeObject
 from moorline_operator.kube.kinds import CRON_JOBS, JOBS, SESSION_CLUSTERS, Kind
 
@@ -48,6 +49,7 @@ def a_confusing_job(namespace: str) -> KubeObject:
 @pytest.mark.usefixtures("operator")
 async def test_a_quota_on_jobs_is_told_of_and_its_end_noticed(kube: Kube, namespace: str) -> None:
     await kube.create(QUOTAS, a_quota(namespace, **{"count/jobs.batch": "0"}))
+    await _until_exceeded(kube, namespace)
     await kube.create(SESSION_CLUSTERS, a_session_cluster(namespace, spec=with_mongodb()))
     told = await until_reason(kube, namespace, "shop", "Ready", "ApplyFailed")
     assert "exceeded quota: few" in told["message"]
@@ -100,6 +102,21 @@ async def test_a_token_of_any_characters_runs_one_purge(kube: Kube, namespace: s
 
     await eventually(is_handled, lambda: f"the token is not handled: {handled!r}")
     assert len(await everything(kube, JOBS, namespace, f"{naming.TASK}=purge")) == 1
+
+
+async def _until_exceeded(kube: Kube, namespace: str) -> None:
+    """A quota is unknown for a moment, and then its usage is: Jobs are refused with other words."""
+    said = "no refusal"
+
+    async def is_exceeded() -> bool:
+        nonlocal said
+        try:
+            await kube.create(JOBS, a_confusing_job(namespace), is_dry_run=True)
+        except Forbidden as error:
+            said = error.detail
+        return "exceeded quota" in said
+
+    await eventually(is_exceeded, lambda: f"the quota is not in force: {said}")
 
 
 async def _patch(kube: Kube, kind: Kind, namespace: str, name: str, **spec: object) -> None:
