@@ -7,8 +7,8 @@ import yaml
 
 from tests.charts.releases import Release, eventually
 from tests.operator.control_plane import CommandFailed, ControlPlane
+from tests.operator.installation import wait_until_unguarded
 
-CRD: Final = "customresourcedefinitions/sessionclusters.moorline.io"
 SESSION_CLUSTER: Final = {
     "apiVersion": "moorline.io/v1alpha1",
     "kind": "SessionCluster",
@@ -27,6 +27,7 @@ def release(control_plane: ControlPlane, namespace: str) -> Iterator[Release]:
     found = Release(control_plane, f"it-{namespace[-8:]}", namespace)
     yield found
     found.helm("uninstall", "--ignore-not-found")
+    wait_until_unguarded(control_plane)
 
 
 def test_an_upgrade_leaves_the_certificates_alone(
@@ -71,7 +72,7 @@ def test_uninstalling_leaves_what_belongs_to_people(
     notes = release.helm("install", TAKE)
     assert f"helm test {release.name} --namespace {release.namespace}" in notes
     assert len(release.leftovers()) > len(("accounts", "roles", "policies", "webhook"))
-    release.kubectl("wait", "--for=condition=Established", CRD, "--timeout=60s")
+    eventually(lambda: _is_served(release))
     release.kubectl("create", "--filename=-", stdin=yaml.safe_dump(SESSION_CLUSTER))
     release.kubectl("create", "--filename=-", stdin=yaml.safe_dump(_child(release)))
 
@@ -95,6 +96,15 @@ def test_uninstalling_leaves_what_belongs_to_people(
     other.helm("install", TAKE)
     other.helm("uninstall")
     assert release.kubectl("get", "sessioncluster", "shop", "--output=name")
+
+
+def _is_served(release: Release) -> bool:
+    """Whether the type is there: kubectl cannot wait for that while nothing is said of it."""
+    try:
+        release.kubectl("get", "sessionclusters")
+    except CommandFailed:
+        return False
+    return True
 
 
 def _child(release: Release) -> dict[str, object]:

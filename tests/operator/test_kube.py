@@ -23,7 +23,7 @@ from moorline_operator.errors import (
 )
 from moorline_operator.kube.api import Kube, KubeObject
 from moorline_operator.kube.kinds import CONFIG_MAPS, SECRETS
-from moorline_operator.kube.reflector import Reflector
+from moorline_operator.kube.reflector import LONGEST_PAUSE_SECONDS, Reflector
 from moorline_operator.kube.refusals import refusal
 
 from tests.operator.control_plane import ControlPlane
@@ -114,7 +114,8 @@ async def test_of_what_is_listed_and_watched_only_the_shape_is_kept(
     page = await anext(kube.pages(CONFIG_MAPS, namespace, labels="moorline-test", shape=Shape))
     version = page["metadata"]["resourceVersion"]
     await kube.create(CONFIG_MAPS, a_config_map(namespace, "late", a="1"))
-    watch = kube.watch(CONFIG_MAPS, namespace, since=version, shape=Shape)
+    # Only these: a controller makes a ConfigMap in every namespace, sooner or later.
+    watch = kube.watch(CONFIG_MAPS, namespace, labels="moorline-test", since=version, shape=Shape)
     assert isinstance(watch, AsyncGenerator)
     async with aclosing(watch):
         event = await anext(watch)
@@ -185,7 +186,8 @@ class Seen:
         self.names = {uid: name for uid, name in self.names.items() if uid in uids}
 
     async def until(self, *names: str) -> None:
-        async with asyncio.timeout(30):
+        # After its longest pause, where the API server took its time to come back.
+        async with asyncio.timeout(2 * LONGEST_PAUSE_SECONDS):
             while sorted(self.names.values()) != sorted(names):  # noqa: ASYNC110 - it is a sink
                 await asyncio.sleep(0.01)
 
