@@ -1,7 +1,7 @@
 """A process that wants to lead, and notes when it acts: namespace, file, identity, how it ends.
 
-Started by the tests with KUBECONFIG set. Ends with 3 when it lost the Lease, with 4 when what it
-does failed.
+A `mortal` one fails after a while, and a `patient` one keeps the Lease for long. Started by the
+tests with KUBECONFIG set. Ends with 3 when it lost the Lease, with 4 when what it does failed.
 """
 
 import asyncio
@@ -20,6 +20,8 @@ LEASE: Final = "moorline-operator"
 DURATION: Final = 3.0
 RENEW_DEADLINE: Final = 2.0
 RETRY: Final = 0.3
+PATIENCE: Final = 10
+"""Times as long for a patient one: an answer may take seconds where the machine is shared."""
 
 ACT_SECONDS: Final = 0.01
 ACTS_OF_A_MORTAL: Final = 100
@@ -32,12 +34,15 @@ class Died(Exception):
     """What the leader does failed."""
 
 
-async def main(namespace: str, history: Path, identity: str, *, is_mortal: bool) -> int:
+async def main(
+    namespace: str, history: Path, identity: str, *, is_mortal: bool, is_patient: bool
+) -> int:
+    times = PATIENCE if is_patient else 1
     terms = Terms(
         namespace=namespace,
         lease=LEASE,
-        duration=DURATION,
-        renew_deadline=RENEW_DEADLINE,
+        duration=times * DURATION,
+        renew_deadline=times * RENEW_DEADLINE,
         retry=RETRY,
     )
     async with connected() as kube:
@@ -69,4 +74,7 @@ async def main(namespace: str, history: Path, identity: str, *, is_mortal: bool)
 
 if __name__ == "__main__":
     _, in_namespace, file, name, *how = sys.argv
-    sys.exit(asyncio.run(main(in_namespace, Path(file), name, is_mortal="mortal" in how)))
+    candidate = main(
+        *(in_namespace, Path(file), name), is_mortal="mortal" in how, is_patient="patient" in how
+    )
+    sys.exit(asyncio.run(candidate))

@@ -126,13 +126,13 @@ def test_an_api_server_that_is_away_for_longer_than_the_lease_ends_the_leader(
 
 
 def test_a_leader_whose_work_failed_ends_and_gives_the_lease_back(office: Office) -> None:
-    assert office.lead("a", "mortal").wait(DEADLINE_SECONDS) == FAILED
+    assert office.lead("a", "mortal", "patient").wait(DEADLINE_SECONDS) == FAILED
     assert office.holder() == ""
     office.lead("b")
 
 
 def test_a_leader_that_is_told_to_end_gives_the_lease_back(office: Office) -> None:
-    first = office.lead("a")
+    first = office.lead("a", "patient")
     first.send_signal(signal.SIGTERM)
     assert first.wait(DEADLINE_SECONDS) == 0
     assert office.holder() == ""

@@ -57,7 +57,7 @@ class Admission:
         self.clusters = Known(a_cluster(namespace))
         self.answers: list[tuple[str, float]] = []
         """The webhook's results, each with the seconds it took."""
-        self.settings = WebhookSettings(configuration=f"moorline-{namespace}", lookup="1s")
+        self.settings = WebhookSettings(configuration=f"moorline-{namespace}", lookup="3s")
         self._certificates = certificates
         self.certificate = ServingCertificate()
         webhook = Webhook(
