@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
-from bench.catalogue import GROUPS, SCALABLE
+from bench.catalogue import GROUPS, LONG
 from bench.errors import BenchError, ProgramNotBuilt, ToolMissing
 from bench.machine import machine, versions
 from bench.results import Absence, Curve, Row, Run, keep
@@ -29,7 +29,7 @@ INTERRUPTED: Final = 130
 def main() -> int:
     """0 if every row asked for was measured, whether or not it meets its target."""
     asked = _arguments()
-    wanted = asked.only or (SCALABLE if asked.long else [group.name for group in GROUPS])
+    wanted = asked.only or (LONG if asked.long else [group.name for group in GROUPS])
     groups = [group for group in GROUPS if group.name in wanted]
     signal.signal(signal.SIGTERM, _interrupt)
     with tempfile.TemporaryDirectory(prefix="moorline-bench-") as folder:
@@ -49,7 +49,7 @@ def _arguments() -> argparse.Namespace:
     sizes = parser.add_mutually_exclusive_group()
     sizes.add_argument("--quick", action="store_true", help="under five minutes; judges nothing")
     sizes.add_argument(
-        "--long", action="store_true", help="purge and growth alone, with a million records"
+        "--long", action="store_true", help="growth alone, to a million stored sessions"
     )
     parser.add_argument(
         "--only", action="append", choices=names, metavar="NAME", help=f"one of {', '.join(names)}"

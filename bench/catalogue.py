@@ -26,8 +26,8 @@ from bench.stage import Group
 
 REDIS: Final = {"redis-server": "redis-server"}
 
-SCALABLE: Final = frozenset({"purge", "growth"})
-"""Groups that a long run measures, with a million records."""
+LONG: Final = frozenset({"growth"})
+"""What a long run measures, with a million records."""
 
 GROUPS: Final = (
     Group("hits", "Reads of cached sessions", hits.measure, COMPILER | REDIS),

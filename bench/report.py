@@ -71,8 +71,8 @@ def further(run: Run, before: Run) -> str:
         if _end(curve) > ends.get((curve.what, curve.quantity, curve.unit), 0)
     ]
     parts = [
-        "### With a million records",
-        f"`make bench ARGS=--long`, {run.when}, {_how(run)}; one purge, as it takes minutes.",
+        "### With a million sessions",
+        f"`make bench ARGS=--long`, {run.when}, {_how(run)}.",
         table(run.rows),
         *_absences(run),
         *([_points(curves)] if curves else ()),

@@ -30,11 +30,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     cores: Cores
     folder: Path
 
-    def sized(self, full: int, quick: int, long: int | None = None) -> int:
-        """The size for this kind of run; a long one is as a full one where it is not told."""
-        if self.is_quick:
-            return quick
-        return long if self.is_long and long is not None else full
+    def sized(self, full: int, quick: int) -> int:
+        """The size for this kind of run."""
+        return quick if self.is_quick else full
 
 
 def available_cores() -> Cores:

@@ -26,7 +26,6 @@ from bench.stage import chance_of, say
 
 DOCUMENTS: Final = 10_000
 QUICK_DOCUMENTS: Final = 2_000
-LONG_DOCUMENTS: Final = 1_000_000
 ROUNDS: Final = 2
 SAMPLE_SECONDS: Final = 0.05
 FIRST_PART: Final = 0.2
@@ -46,10 +45,10 @@ class Purged(Struct, frozen=True):
 
 
 def measure(settings: Settings) -> Iterator[Row]:
-    count = settings.sized(DOCUMENTS, QUICK_DOCUMENTS, LONG_DOCUMENTS)
+    count = settings.sized(DOCUMENTS, QUICK_DOCUMENTS)
     ours: list[Purged] = []
     theirs: list[float] = []
-    for number in range(1 if settings.is_long else ROUNDS):
+    for number in range(ROUNDS):
         with store(settings, f"purge-{number}") as database:
             for collection in ("purged", "raw"):
                 _fill(settings, database, collection, count)
