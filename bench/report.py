@@ -64,12 +64,8 @@ def measured(run: Run, file: Path) -> str:
 
 def further(run: Run, before: Run) -> str:
     """What a long run says, as Markdown; of its curves those that go on where others end."""
-    ends = {(curve.what, curve.quantity, curve.unit): _end(curve) for curve in before.curves}
-    curves = [
-        curve
-        for curve in run.curves
-        if _end(curve) > ends.get((curve.what, curve.quantity, curve.unit), 0)
-    ]
+    ends = {_axes(curve): _end(curve) for curve in before.curves}
+    curves = [curve for curve in run.curves if _end(curve) > ends.get(_axes(curve), 0)]
     parts = [
         "### With a million sessions",
         f"`make bench ARGS=--long`, {run.when}, {_how(run)}.",
@@ -78,6 +74,10 @@ def further(run: Run, before: Run) -> str:
         *([_points(curves)] if curves else ()),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _axes(curve: Curve) -> tuple[str, str, str]:
+    return curve.what, curve.quantity, curve.unit
 
 
 def _end(curve: Curve) -> float:

@@ -70,15 +70,15 @@ def crds(control_plane: ControlPlane) -> None:
     control_plane.start()
     control_plane.kubectl("apply", "--server-side", "--force-conflicts", f"--filename={CRD}")
     # While there are no conditions at all, kubectl takes the question for a mistake.
-    _until_done(control_plane, "wait", "--for=condition=Established", f"--filename={CRD}")
+    until_done(control_plane, "wait", "--for=condition=Established", f"--filename={CRD}")
     # What tells of kinds is brought up to date a moment later.
-    _until_done(control_plane, "explain", "scl")
+    until_done(control_plane, "explain", "scl")
     if control_plane.is_local:
         # The garbage collector sees new kinds only every half minute.
         control_plane.restart_controllers()
 
 
-def _until_done(control_plane: ControlPlane, *command: str) -> None:
+def until_done(control_plane: ControlPlane, *command: str) -> None:
     """Repeat a command until it is done.
 
     Raises:

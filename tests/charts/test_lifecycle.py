@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from tests.charts.releases import Release, eventually
+from tests.cluster_fixtures import until_done
 from tests.operator.control_plane import CommandFailed, ControlPlane
 from tests.operator.installation import wait_until_unguarded
 
@@ -72,7 +73,8 @@ def test_uninstalling_leaves_what_belongs_to_people(
     notes = release.helm("install", TAKE)
     assert f"helm test {release.name} --namespace {release.namespace}" in notes
     assert len(release.leftovers()) > len(("accounts", "roles", "policies", "webhook"))
-    eventually(lambda: _is_served(release))
+    # kubectl cannot wait for a definition of which nothing is said yet.
+    until_done(control_plane, "get", "sessionclusters")
     release.kubectl("create", "--filename=-", stdin=yaml.safe_dump(SESSION_CLUSTER))
     release.kubectl("create", "--filename=-", stdin=yaml.safe_dump(_child(release)))
 
@@ -96,15 +98,6 @@ def test_uninstalling_leaves_what_belongs_to_people(
     other.helm("install", TAKE)
     other.helm("uninstall")
     assert release.kubectl("get", "sessioncluster", "shop", "--output=name")
-
-
-def _is_served(release: Release) -> bool:
-    """Whether the type is there: kubectl cannot wait for that while nothing is said of it."""
-    try:
-        release.kubectl("get", "sessionclusters")
-    except CommandFailed:
-        return False
-    return True
 
 
 def _child(release: Release) -> dict[str, object]:

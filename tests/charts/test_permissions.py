@@ -73,9 +73,15 @@ def until_allowed(gate: Gateway, user: str, asked: Sequence[Asked]) -> None:
     Raises:
         AssertionError: what the user may not do in the end.
     """
+    found: list[Asked] = []
+
+    def is_so() -> bool:
+        found[:] = allowed(gate, user, asked)
+        return found == [*asked]
+
     with suppress(TimeoutError):
-        eventually(lambda: allowed(gate, user, asked) == [*asked])
-    assert allowed(gate, user, asked) == [*asked]
+        eventually(is_so)
+    assert found == [*asked]
 
 
 def _is_allowed(gate: Gateway, review: dict[str, Any]) -> bool:

@@ -12,6 +12,7 @@ from moorline_sidecar.stores.embedded import EmbeddedServer, embedded_server
 from e2e.ports import free_port
 from tests.contract.backends import mongo_store
 from tests.contract.sessions import inserted, stored
+from tests.stores_fixtures import wait_until_answering
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("secantus") is None, reason="secantusdb is not installed"
@@ -35,7 +36,7 @@ async def test_one_that_ends_at_its_start_says_so(tmp_path: Path) -> None:
     server.start()
 
     with pytest.raises(ConfigurationError, match="ended"):
-        _poll(server)
+        wait_until_answering(server)
     server.stop()
 
 
@@ -66,12 +67,6 @@ def test_it_does_not_outlive_a_process_that_is_killed(tmp_path: Path) -> None:
     deadline = time.monotonic() + 60
     while _exists(pid):
         assert time.monotonic() < deadline, "it is still there"
-
-
-def _poll(server: EmbeddedServer) -> None:
-    deadline = time.monotonic() + 60
-    while not server.is_answering():
-        assert time.monotonic() < deadline
 
 
 def _exists(pid: int) -> bool:

@@ -59,6 +59,12 @@ async def test_a_server_in_reach_is_ready(redis: Database) -> None:
             id="it evicts",
         ),
         pytest.param(
+            # Left alone, it takes a second port that is 10,000 above: one that the kernel gives.
+            ("--cluster-enabled", "yes", "--cluster-port", str(free_port())),
+            *("UnsupportedVersion", "Cluster"),
+            id="a cluster's node",
+        ),
+        pytest.param(
             ("--maxmemory", "50mb", "--maxmemory-policy", "volatile-lru", "--appendonly", "no"),
             *("Ready", "appendonly is off"),
             id="snapshots only",
@@ -73,16 +79,6 @@ async def test_settings_that_lose_sessions_are_named(
 
     assert diagnosis.reason == reason
     assert word in diagnosis.detail
-
-
-async def test_a_node_of_a_cluster_is_named() -> None:
-    # Left alone, it takes a second port, 10,000 above its own: one of those that the kernel gives.
-    options = ("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
-    with running_database(RedisServer, *options) as server:
-        diagnosis = await check(server.uri)
-
-    assert diagnosis.reason == "UnsupportedVersion"
-    assert "Cluster" in diagnosis.detail
 
 
 @pytest.mark.parametrize(
